@@ -1,0 +1,278 @@
+"""The native extension: mapped catalogs and signals, their builders, and the ranker.
+
+Every function raises :class:`recsys.contracts.errors.ArtifactError` for a file that is not sound (the message
+names file and section), :class:`~recsys.contracts.errors.BuildError` for bad builder input, and releases the GIL
+while it works.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal, final
+
+from typing_extensions import Buffer
+
+FORMAT_VERSION: int
+
+def verify(path: str) -> str:
+    """Check header, section table and every section's checksum and content; return a JSON report."""
+
+@final
+class Item:
+    """What a catalog says of one item. Times are Unix milliseconds; absent values are ``None``."""
+
+    @property
+    def item_id(self) -> str: ...
+    @property
+    def title(self) -> str | None: ...
+    @property
+    def tags(self) -> list[str]: ...
+    @property
+    def brand(self) -> str | None: ...
+    @property
+    def category(self) -> str | None: ...
+    @property
+    def price(self) -> float | None: ...
+    @property
+    def created_at_ms(self) -> int | None: ...
+    @property
+    def valid_until_ms(self) -> int | None: ...
+    @property
+    def available(self) -> bool: ...
+
+@final
+class Catalog:
+    """A mapped catalog: item ids in byte order (an ordinal is a position in it) and their attributes."""
+
+    @staticmethod
+    def open(path: str) -> Catalog: ...
+    @property
+    def path(self) -> str: ...
+    @property
+    def n_items(self) -> int: ...
+    @property
+    def ids_digest(self) -> str:
+        """Hex SHA-256 of the item ids alone; a signal names the catalog that it belongs to by this."""
+    @property
+    def metadata(self) -> str:
+        """The metadata block, a JSON object."""
+    def ordinal(self, item_id: str) -> int | None: ...
+    def item(self, item_id: str) -> Item | None: ...
+    def item_at(self, ordinal: int) -> Item: ...
+    def tag_counts(self) -> list[tuple[str, int]]:
+        """Every tag with the number of its items, in byte order of the tag."""
+
+@final
+class Signal:
+    """A mapped signal: key -> ranked list of (item, score)."""
+
+    @staticmethod
+    def open(path: str) -> Signal: ...
+    @property
+    def path(self) -> str: ...
+    @property
+    def kind(self) -> str: ...
+    @property
+    def key_type(self) -> Literal["segment", "item", "user"]: ...
+    @property
+    def n_keys(self) -> int: ...
+    @property
+    def n_entries(self) -> int: ...
+    @property
+    def ids_digest(self) -> str: ...
+    @property
+    def metadata(self) -> str: ...
+    def keys(self, offset: int, limit: int) -> list[str]:
+        """String keys (segments, users) in byte order; empty for an item-keyed signal."""
+    def ranked(self, catalog: Catalog, key: str, limit: int) -> list[tuple[str, float]] | None:
+        """The list of one key, best first, or ``None`` when the signal does not know the key."""
+    def list_lengths(self) -> list[int]:
+        """The length of every key's list."""
+
+def build_catalog(
+    path: str,
+    item_ids: Sequence[str],
+    *,
+    titles: Sequence[str | None] | None = None,
+    tags: Sequence[Sequence[str]] | None = None,
+    brands: Sequence[str | None] | None = None,
+    categories: Sequence[str | None] | None = None,
+    prices: Sequence[float | None] | None = None,
+    created_at_ms: Sequence[int | None] | None = None,
+    valid_until_ms: Sequence[int | None] | None = None,
+    available: Sequence[bool] | None = None,
+    metadata: str = "{}",
+) -> str:
+    """Write a catalog file; return its hex SHA-256. Ids must be unique and non-empty, in any order."""
+
+@final
+class SignalPacker:
+    """Turns (key, item, score) rows of any origin, in any order, into a signal."""
+
+    def __init__(self, catalog: Catalog, *, kind: str, key_type: Literal["segment", "item", "user"]) -> None: ...
+    def push(self, key: str, item_ids: Sequence[str], scores: Sequence[float]) -> None: ...
+    def finish(self, path: str, *, metadata: str = "{}") -> str: ...
+    @property
+    def unknown_items(self) -> int: ...
+
+@final
+class PopularityBuilder:
+    """Popularity with half-life decay: score = sum of weight x 2^(-age/half_life), per segment and for all."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        *,
+        now_ms: int,
+        half_life_ms: float | None,
+        memory_bytes: int,
+        scratch_dir: str,
+        threads: int = 0,
+    ) -> None: ...
+    def push(self, segments: Sequence[str], segment_codes: Buffer, ordinals: Buffer, ts_ms: Buffer, weights: Buffer) -> None:
+        """Add rows: codes u32 into ``segments`` and ordinals u32, times i64 (Unix ms), weights f64, equal length."""
+    def finish(self, path: str, *, metadata: str = "{}") -> str:
+        """Write the signal (metadata gains counts) and return its hex SHA-256."""
+
+@final
+class CoocBuilder:
+    """Co-visitation over sessions; deterministic whatever the order of the rows."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        *,
+        normalization: Literal["count", "cosine", "jaccard", "lift"] = "cosine",
+        window_ms: int | None = None,
+        min_support: int = 2,
+        top_n: int = 100,
+        max_items_per_session: int = 200,
+        memory_bytes: int,
+        scratch_dir: str,
+        threads: int = 0,
+    ) -> None: ...
+    def push(self, sessions: Buffer, ordinals: Buffer, ts_ms: Buffer, weights: Buffer) -> None:
+        """Add rows: session keys u64 (``hash_strings``), ordinals u32, times i64 (Unix ms), weights f32."""
+    def finish(self, path: str, *, metadata: str = "{}") -> str: ...
+    @property
+    def heavy_sessions(self) -> int:
+        """Sessions over the cap, sampled; known after ``finish``."""
+
+def hash_strings(offsets: Buffer, data: Buffer) -> bytes:
+    """64-bit hashes (u64, little-endian) of an Arrow string array given by its i32 or i64 offsets and its bytes."""
+
+def ordinals_of(catalog: Catalog, offsets: Buffer, data: Buffer) -> bytes:
+    """Ordinals (u32, little-endian; 0xFFFFFFFF unknown) of an Arrow string array of item ids."""
+
+# ---- ranking ----
+
+@final
+class Source:
+    """One signal in a mode: whose list is looked up, how its values are normalised, and its weight."""
+
+    def __init__(
+        self,
+        name: str,
+        signal: Signal,
+        *,
+        key: str | None = None,
+        weight: float,
+        weight_group: Literal["pop", "cooc", "emb"],
+        normalizer: Literal["saturating", "max", "none"] = "saturating",
+    ) -> None:
+        """``key`` names the segment of a segment-keyed signal; item-keyed signals use the request's anchors, user-keyed ones its user."""
+
+@final
+class Rung:
+    """One rung of the ladder against empty lists: a segment's list of a signal, or the newest of the catalog."""
+
+    @staticmethod
+    def of_signal(name: str, signal: Signal, key: str) -> Rung: ...
+    @staticmethod
+    def newest(name: str) -> Rung: ...
+
+@final
+class RuleSet:
+    """Rules resolved to ordinals, in order of authority (priority, then document order)."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        *,
+        blocked: Sequence[tuple[str, Sequence[str]]] = (),
+        boosts: Sequence[tuple[str, Sequence[str], float]] = (),
+        pins: Sequence[tuple[str, Sequence[str]]] = (),
+        max_pins: int = 3,
+    ) -> None:
+        """Each entry is (rule id, item ids[, multiplier]). Unknown item ids are ignored."""
+
+@final
+class Plan:
+    """Everything that is the same for all requests of one surface, segment and mode. Immutable, thread-safe."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        sources: Sequence[Source],
+        *,
+        ladder: Sequence[Rung] = (),
+        rules: RuleSet | None = None,
+        anchor_decay: float = 1.0,
+        brand_cap: int | None = None,
+        category_cap: int | None = None,
+        mmr_lambda: float | None = None,
+        mmr_pool: int = 200,
+    ) -> None: ...
+    def rank(
+        self,
+        k: int,
+        now_ms: int,
+        *,
+        anchors: Sequence[str] = (),
+        user: str | None = None,
+        include: Sequence[str] | None = None,
+        exclude: Sequence[str] = (),
+        required_tags: Sequence[str] = (),
+        forbidden_tags: Sequence[str] = (),
+        max_per_tag: Mapping[str, int] | None = None,
+        weights: tuple[float, float, float] | None = None,
+        offset: int = 0,
+        explain: bool = False,
+    ) -> Ranked: ...
+
+@final
+class Ranked:
+    """A ranked list and what a response says about it."""
+
+    @property
+    def item_ids(self) -> list[str]: ...
+    @property
+    def scores(self) -> list[float]: ...
+    @property
+    def reasons(self) -> list[list[str]]:
+        """Per item: names of the sources that gave it, ``pin:RULE``, ``boost:RULE``, ``fallback:RUNG``."""
+    @property
+    def contributions(self) -> list[list[tuple[str, float, float, float]]]:
+        """Per item, with ``explain``: (source, raw value, normalised value, weighted value). Their sum times the boosts is the score."""
+    @property
+    def boosts(self) -> list[list[tuple[str, float]]]:
+        """Per item, with ``explain``: (rule id, multiplier)."""
+    @property
+    def rungs(self) -> list[str]:
+        """The fallback rungs that gave an item, in order."""
+    @property
+    def pins_injected(self) -> list[str]:
+        """Ids of pinned items that no source had found."""
+    @property
+    def source_keys(self) -> list[tuple[str, int, int]]:
+        """Per source: (name, keys asked for, keys found)."""
+    @property
+    def candidates(self) -> list[tuple[str, int]]:
+        """Per source, with ``explain``: (name, candidates gathered)."""
+    @property
+    def filtered(self) -> dict[str, int]:
+        """How many considered items each filter dropped: unavailable, expired, excluded, not_included, blocked, required_tags, forbidden_tags, max_per_tag, brand_cap, category_cap."""
+    @property
+    def include_unknown(self) -> int:
+        """How many of ``include`` the catalog does not know."""
+    @property
+    def stage_us(self) -> dict[str, float]:
+        """With ``explain``: microseconds of gather, select and finish."""

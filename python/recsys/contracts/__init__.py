@@ -1,0 +1,1 @@
+"""The shapes that cross a boundary, each defined once. Imports nothing of ours."""
