@@ -1,0 +1,68 @@
+"""The ``recsys`` command: a table of groups, each imported only when it is called, and the exit codes.
+
+Exit codes: 0 ok, 1 failed, 2 usage; a command that decides something returns its own code (ship 0, hold 2, fail 3).
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib.util import find_spec
+
+import cyclopts
+
+from recsys.cli.console import FAILED, INTERRUPTED, OK, USAGE, print_error
+from recsys.contracts.errors import RecsysError
+
+# name -> what `recsys --help` says of it; the group is `app` in the module of that name beside this one.
+GROUPS: dict[str, str] = {
+    "serve": "Answer recommendation requests over HTTP.",
+    "demo": "Prepare the retail demo.",
+    "artifact": "Build, look into and verify catalogs and signals.",
+    "tenant": "Create and list tenants.",
+    "key": "Issue, list and revoke API keys.",
+    "config": "Show, change and roll back a tenant's ranking configuration.",
+    "rules": "Show, change and roll back a tenant's merchandising rules.",
+    "audit": "Read and verify the audit trail.",
+    "eval": "Validate logs, measure, compare and decide.",
+}
+
+
+def _version() -> str:
+    from recsys import __version__  # noqa: PLC0415 - reading the installed metadata is not free
+
+    return __version__
+
+
+def build_app() -> cyclopts.App:
+    """Return the application with every group registered by import path, so that ``--help`` imports none of them."""
+    app = cyclopts.App(
+        name="recsys",
+        help="A recommender suite: build signals, serve them, log what was served, measure and decide.",
+        version=_version,
+        result_action="return_value",
+    )
+    for name, summary in GROUPS.items():
+        module = f"recsys.cli.{name}"
+        if find_spec(module) is not None:
+            app.command(f"{module}:app", name=name, help=summary)
+    return app
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line and return its exit code; errors are told on stderr in one line."""
+    try:
+        result: object = build_app()(arguments, exit_on_error=False)
+    except cyclopts.CycloptsError:  # cyclopts has printed it
+        return USAGE
+    except RecsysError as error:
+        print_error(str(error))
+        return FAILED
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    return result if isinstance(result, int) else OK
+
+
+def main() -> None:
+    """Run the command line of this process and exit."""
+    sys.exit(run(sys.argv[1:]))
