@@ -1,0 +1,274 @@
+//! [`Artifact`]: a mapped file whose header, table and metadata have been checked.
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use bytemuck::{AnyBitPattern, NoUninit};
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::layout::{
+    ALIGNMENT, Entry, FIRST_SECTION, FORMAT_VERSION, Header, MAGIC, MAX_METADATA, MAX_SECTIONS,
+    METADATA, TABLE_OFFSET, Type,
+};
+use crate::error::{Error, Result};
+use crate::mapping::Mapping;
+
+/// A typed section of one artifact: a byte range that was checked once, when the artifact was opened.
+#[derive(Clone, Debug)]
+pub struct Section<T> {
+    range: Range<usize>,
+    element: std::marker::PhantomData<T>,
+}
+
+/// A mapped, immutable file.
+#[derive(Debug)]
+pub struct Artifact {
+    path: PathBuf,
+    map: Mapping,
+    entries: Vec<Entry>,
+    metadata: serde_json::Map<String, serde_json::Value>,
+}
+
+impl Artifact {
+    /// Maps `path` and checks header, table and metadata, whatever the size of the file.
+    pub fn open(path: &Path, expected: Type) -> Result<Self> {
+        let (artifact, code) = Self::open_any(path)?;
+        if code != expected as u32 {
+            let found = Type::describe(code);
+            return Err(Error::WrongType {
+                path: path.to_owned(),
+                expected: expected.name(),
+                found,
+            });
+        }
+        Ok(artifact)
+    }
+
+    /// As [`Artifact::open`] for a file of any type; also gives the type's code.
+    pub fn open_any(path: &Path) -> Result<(Self, u32)> {
+        let map = Mapping::open(path)?;
+        let header = check_header(path, &map)?;
+        let entries = check_table(path, &map, &header)?;
+        let mut artifact = Self {
+            path: path.to_owned(),
+            map,
+            entries,
+            metadata: serde_json::Map::new(),
+        };
+        artifact.metadata = artifact.read_metadata()?;
+        Ok((artifact, header.type_code))
+    }
+
+    /// Where the file is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The metadata block.
+    pub fn metadata(&self) -> &serde_json::Map<String, serde_json::Value> {
+        &self.metadata
+    }
+
+    /// A text that the metadata must have.
+    pub fn text(&self, key: &str) -> Result<&str> {
+        self.metadata
+            .get(key)
+            .and_then(serde_json::Value::as_str)
+            .ok_or_else(|| {
+                Error::corrupt(
+                    &self.path,
+                    METADATA,
+                    format!("`{key}` is missing or not a text"),
+                )
+            })
+    }
+
+    /// A whole number that the metadata must have.
+    pub fn number(&self, key: &str) -> Result<usize> {
+        self.metadata
+            .get(key)
+            .and_then(serde_json::Value::as_u64)
+            .and_then(|n| usize::try_from(n).ok())
+            .ok_or_else(|| {
+                Error::corrupt(
+                    &self.path,
+                    METADATA,
+                    format!("`{key}` is missing or not a whole number"),
+                )
+            })
+    }
+
+    /// Name, length in bytes and checksum of each section, in file order.
+    pub fn sections(&self) -> impl Iterator<Item = (String, u64, u64)> + '_ {
+        self.entries
+            .iter()
+            .map(|e| (e.name(), e.length, e.checksum))
+    }
+
+    /// Whether there is a section of this name.
+    pub fn has(&self, name: &str) -> bool {
+        self.entries.iter().any(|e| e.is(name))
+    }
+
+    /// Finds the section `name` and checks that it holds whole elements of `T`, and `length` of them if that is given.
+    pub fn section<T: AnyBitPattern + NoUninit>(
+        &self,
+        name: &str,
+        length: Option<usize>,
+    ) -> Result<Section<T>> {
+        let entry =
+            self.entries
+                .iter()
+                .find(|e| e.is(name))
+                .ok_or_else(|| Error::MissingSection {
+                    path: self.path.clone(),
+                    section: name.to_owned(),
+                })?;
+        let (start, bytes) = (entry.offset as usize, entry.length as usize);
+        if bytes % size_of::<T>() != 0 {
+            let reason = format!("{bytes} bytes are not a multiple of {}", size_of::<T>());
+            return Err(Error::layout(&self.path, name, reason));
+        }
+        if let Some(expected) = length
+            && bytes / size_of::<T>() != expected
+        {
+            let reason = format!(
+                "{expected} elements expected, {} found",
+                bytes / size_of::<T>()
+            );
+            return Err(Error::layout(&self.path, name, reason));
+        }
+        Ok(Section {
+            range: start..start + bytes,
+            element: std::marker::PhantomData,
+        })
+    }
+
+    /// The elements of a section of this artifact.
+    pub fn slice<T: AnyBitPattern + NoUninit>(&self, section: &Section<T>) -> &[T] {
+        // A section of another artifact would be the caller's mistake; it reads as empty rather than out of bounds.
+        let bytes = self.map.get(section.range.clone()).unwrap_or(&[]);
+        bytemuck::try_cast_slice(bytes).unwrap_or(&[])
+    }
+
+    /// Recomputes the checksum of every section.
+    pub fn verify(&self) -> Result<()> {
+        for entry in &self.entries {
+            let range = entry.offset as usize..(entry.offset + entry.length) as usize;
+            if self.map.get(range).map(xxh3_64) != Some(entry.checksum) {
+                return Err(Error::Checksum {
+                    path: self.path.clone(),
+                    section: entry.name(),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn read_metadata(&self) -> Result<serde_json::Map<String, serde_json::Value>> {
+        let section = self.section::<u8>(METADATA, None)?;
+        let bytes = self.slice(&section);
+        if bytes.len() as u64 > MAX_METADATA {
+            return Err(Error::layout(
+                &self.path,
+                METADATA,
+                format!("over {MAX_METADATA} bytes"),
+            ));
+        }
+        let checksum = self
+            .entries
+            .iter()
+            .find(|e| e.is(METADATA))
+            .map(|e| e.checksum);
+        if checksum != Some(xxh3_64(bytes)) {
+            return Err(Error::Checksum {
+                path: self.path.clone(),
+                section: METADATA.to_owned(),
+            });
+        }
+        serde_json::from_slice(bytes)
+            .map_err(|e| Error::corrupt(&self.path, METADATA, e.to_string()))
+    }
+}
+
+fn check_header(path: &Path, map: &[u8]) -> Result<Header> {
+    let not_ours = || Error::NotAnArtifact {
+        path: path.to_owned(),
+    };
+    let bytes = map.get(..size_of::<Header>()).ok_or_else(not_ours)?;
+    let header: Header = bytemuck::try_pod_read_unaligned(bytes).map_err(|_| not_ours())?;
+    if header.magic != MAGIC {
+        return Err(not_ours());
+    }
+    if header.version != FORMAT_VERSION {
+        let (found, supported) = (header.version, FORMAT_VERSION);
+        return Err(Error::Version {
+            path: path.to_owned(),
+            found,
+            supported,
+        });
+    }
+    if header.checksum() != header.header_checksum {
+        return Err(Error::Checksum {
+            path: path.to_owned(),
+            section: "header".to_owned(),
+        });
+    }
+    if header.file_length != map.len() as u64 {
+        let (expected, actual) = (header.file_length, map.len() as u64);
+        return Err(Error::Length {
+            path: path.to_owned(),
+            expected,
+            actual,
+        });
+    }
+    Ok(header)
+}
+
+fn check_table(path: &Path, map: &[u8], header: &Header) -> Result<Vec<Entry>> {
+    let fault = |reason: String| Error::layout(path, "section table", reason);
+    let count = usize::try_from(header.section_count).unwrap_or(usize::MAX);
+    if count > MAX_SECTIONS {
+        return Err(fault(format!(
+            "{count} sections, at most {MAX_SECTIONS} are allowed"
+        )));
+    }
+    let bytes = map
+        .get(TABLE_OFFSET..TABLE_OFFSET + count * size_of::<Entry>())
+        .ok_or_else(|| fault("the file ends inside it".to_owned()))?;
+    if xxh3_64(bytes) != header.table_checksum {
+        return Err(Error::Checksum {
+            path: path.to_owned(),
+            section: "section table".to_owned(),
+        });
+    }
+    let entries: Vec<Entry> = bytes
+        .chunks_exact(size_of::<Entry>())
+        .map(bytemuck::pod_read_unaligned)
+        .collect();
+    let mut end = FIRST_SECTION as u64;
+    for entry in &entries {
+        if entry.offset % ALIGNMENT as u64 != 0 {
+            return Err(Error::layout(
+                path,
+                &entry.name(),
+                format!("offset {} is not aligned", entry.offset),
+            ));
+        }
+        if entry.offset < end {
+            return Err(Error::layout(
+                path,
+                &entry.name(),
+                "overlaps what comes before it",
+            ));
+        }
+        end = entry
+            .offset
+            .checked_add(entry.length)
+            .filter(|e| *e <= header.file_length)
+            .ok_or_else(|| {
+                Error::layout(path, &entry.name(), "reaches past the end of the file")
+            })?;
+    }
+    Ok(entries)
+}

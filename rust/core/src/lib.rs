@@ -1,0 +1,23 @@
+//! The arithmetic of recsys: artifacts that are mapped, builders that make them, and the ranker that reads them.
+//!
+//! Every file is an [`format::Artifact`]: a checked header, a table of checksummed sections and a JSON metadata block.
+//! [`catalog::Catalog`] gives items their ordinals and attributes; [`signal::Signal`] maps a key to a ranked list of
+//! (ordinal, score). Builders write, readers read, and nothing changes a file once it has its name.
+#![deny(unsafe_code)]
+
+#[cfg(target_endian = "big")]
+compile_error!(
+    "artifacts are little-endian and mapped as they are; a big-endian target is not supported"
+);
+
+pub mod error;
+pub mod format;
+pub mod mapping;
+
+pub use error::{Error, Result};
+
+/// Position of an item in its catalog, in byte order of the item ids.
+pub type Ordinal = u32;
+
+/// The ordinal that no item has: "absent" in fixed-width columns.
+pub const NONE: Ordinal = Ordinal::MAX;

@@ -1,0 +1,49 @@
+//! Read-only maps of files: the only module of the workspace with `unsafe`.
+#![allow(unsafe_code)]
+
+use std::fs::File;
+use std::ops::Deref;
+use std::path::Path;
+
+use memmap2::Mmap;
+
+use crate::error::{Error, Result};
+
+/// A file mapped read-only and shared: workers that map the same file share its pages.
+#[derive(Debug)]
+pub struct Mapping {
+    /// `None` for an empty file, which cannot be mapped.
+    map: Option<Mmap>,
+}
+
+impl Mapping {
+    /// Maps the whole of `path`.
+    pub fn open(path: &Path) -> Result<Self> {
+        let file = File::open(path).map_err(|e| Error::io(path, e))?;
+        Self::of(&file, path)
+    }
+
+    /// Maps an open file; `path` is only for messages.
+    pub fn of(file: &File, path: &Path) -> Result<Self> {
+        let metadata = file.metadata().map_err(|e| Error::io(path, e))?;
+        if !metadata.is_file() {
+            return Err(Error::io(path, std::io::Error::other("not a regular file")));
+        }
+        if metadata.len() == 0 {
+            return Ok(Self { map: None });
+        }
+        // SAFETY: a map is undefined behaviour only if the file changes under it. Artifacts are immutable once renamed
+        // to their name (a new version is a new file), scratch files are private to their builder and no longer
+        // written once mapped, and both are read as plain bytes, for which every bit pattern is valid.
+        let map = unsafe { Mmap::map(file) }.map_err(|e| Error::io(path, e))?;
+        Ok(Self { map: Some(map) })
+    }
+}
+
+impl Deref for Mapping {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.map.as_deref().unwrap_or(&[])
+    }
+}

@@ -1,0 +1,1 @@
+//! The Python face of recsys-core: conversion only.
