@@ -17,3 +17,7 @@ class BuildError(RecsysError):
 
 class ServingError(RecsysError):
     """A request cannot be ranked with the snapshot at hand (for example a corrupt list in a mapped file)."""
+
+
+class EvaluationError(RecsysError):
+    """Logs, metrics or a plan that cannot be evaluated as asked; the message names the field, arm or metric."""
