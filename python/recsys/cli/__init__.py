@@ -1,1 +1,1 @@
-"""The ``recsys`` command: one module per command group, which parse and print and leave the work to the packages."""
+"""The ``recsys`` command: one module per group; commands parse and print, the packages do the work."""

@@ -31,14 +31,14 @@ BeginStage = Callable[[str, int | None], Advance]
 
 def stdout() -> Console:
     """Return a console on stdout; words are never broken by markup or highlighting."""
-    from rich.console import Console  # noqa: PLC0415 - `recsys --help` need not load it here
+    from rich.console import Console
 
     return Console(highlight=False, markup=False)
 
 
 def stderr() -> Console:
     """Return a console on stderr."""
-    from rich.console import Console  # noqa: PLC0415
+    from rich.console import Console
 
     return Console(stderr=True, highlight=False, markup=False)
 
@@ -57,7 +57,7 @@ def print_warning(message: str) -> None:
 
 def print_json(value: object) -> None:
     """Print ``value`` (structs, dicts, lists, numbers, times) as indented JSON on stdout."""
-    import msgspec  # noqa: PLC0415
+    import msgspec
 
     encoded = msgspec.json.format(msgspec.json.encode(value), indent=2)
     sys.stdout.write(encoded.decode() + "\n")
@@ -67,8 +67,8 @@ def print_table(
     columns: Sequence[str], rows: Sequence[Sequence[object]], *, title: str | None = None
 ) -> None:
     """Print a table on stdout; numbers stand to the right, floats with four significant digits."""
-    from rich import box  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
+    from rich import box
+    from rich.table import Table
 
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     for index, column in enumerate(columns):
@@ -95,9 +95,9 @@ def _cell(value: object) -> str:
 def progress() -> Iterator[BeginStage]:
     """Yield a function that starts a stage with a bar on stderr; without a terminal there is no bar.
 
-    ``begin(description, total)`` returns ``advance(amount)``; a ``total`` of ``None`` shows a bar of unknown length.
+    ``begin(description, total)`` returns ``advance(amount)``; ``total=None`` means unknown length.
     """
-    from rich.progress import (  # noqa: PLC0415
+    from rich.progress import (
         BarColumn,
         Progress,
         SpinnerColumn,

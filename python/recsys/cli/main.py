@@ -1,6 +1,6 @@
 """The ``recsys`` command: a table of groups, each imported only when it is called, and the exit codes.
 
-Exit codes: 0 ok, 1 failed, 2 usage; a command that decides something returns its own code (ship 0, hold 2, fail 3).
+Exit codes: 0 ok, 1 failed, 2 usage; a command that decides returns its own code (ship 0, hold 2, fail 3).
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ GROUPS: dict[str, str] = {
 
 
 def _version() -> str:
-    from recsys import __version__  # noqa: PLC0415 - reading the installed metadata is not free
+    from recsys import __version__
 
     return __version__
 
 
 def build_app() -> cyclopts.App:
-    """Return the application with every group registered by import path, so that ``--help`` imports none of them."""
+    """Return the application; groups are registered by import path, so ``--help`` imports none of them."""
     app = cyclopts.App(
         name="recsys",
         help="A recommender suite: build signals, serve them, log what was served, measure and decide.",
