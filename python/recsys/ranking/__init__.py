@@ -1,0 +1,1 @@
+"""From configuration, rules and artifacts to an immutable snapshot that ranks."""

@@ -1,0 +1,1 @@
+"""The HTTP service: one concept a module, put together in ``app``."""
