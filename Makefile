@@ -81,7 +81,7 @@ test: lint test-rust test-python ## Set everything up and pass every check and t
 
 .PHONY: gate
 gate: test-setup ## Latency gate: fails when the native call or a warm request is several times slower than usual
-	$(BIN)/python -m pytest benches -m gate --quiet --override-ini 'python_files=gate_*.py'
+	$(BIN)/python -m pytest benches --quiet --override-ini 'python_files=test_gate_*.py'
 
 .PHONY: bench
 bench: test-setup ## Every benchmark, each printed as a ratio to a baseline of the same run

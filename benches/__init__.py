@@ -1,0 +1,1 @@
+"""Benchmarks: each prints what it measured as a ratio to a named baseline of the same run."""
