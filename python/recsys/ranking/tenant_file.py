@@ -18,18 +18,14 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Annotated
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Struct
 
 from recsys.contracts.errors import RecsysError
+from recsys.contracts.http import Name
 
 MIN_SALT_BYTES = 16
-PATH_SEGMENT = r"^(?!\.{1,2}$)[^/\\\x00-\x1f\x7f]+\Z"
-"""A tenant or surface name: one path segment, so no separators, no control characters, not ``.`` or ``..``."""
-
-Name = Annotated[str, Meta(pattern=PATH_SEGMENT, max_length=128)]
 
 
 class TenantFileError(RecsysError):
@@ -108,7 +104,7 @@ def load_tenant_file(path: Path) -> TenantFile:
 
 
 def find_tenant_files(data_dir: Path) -> list[Path]:
-    """Return the tenant files under ``data_dir/tenants`` in order of their names; raises when there is none."""
+    """Return the tenant files under ``data_dir/tenants`` by name; raises when there is none."""
     folder = data_dir / "tenants"
     files = sorted(folder.glob("*.toml"))
     if not files:
@@ -126,20 +122,16 @@ def _surface(path: Path, name: str, raw: dict[str, object]) -> SurfaceArtifacts:
     except msgspec.ValidationError as error:
         raise TenantFileError(f"{path}: {field}: {error}") from error
 
-    def resolve(kind: str, value: str | None) -> Path | None:
-        if value is None:
-            return None
+    def resolve(kind: str, value: str) -> Path:
         resolved = path.parent / value
         if not resolved.is_file():
             raise TenantFileError(f"{path}: {field}.artifacts.{kind}: no such file: {resolved}")
         return resolved
 
-    catalog = resolve("catalog", artifacts.catalog)
-    assert catalog is not None  # noqa: S101  a required field, kept for the type checker
     return SurfaceArtifacts(
-        catalog=catalog,
-        popularity=resolve("popularity", artifacts.popularity),
-        cooc=resolve("cooc", artifacts.cooc),
+        catalog=resolve("catalog", artifacts.catalog),
+        popularity=None if artifacts.popularity is None else resolve("popularity", artifacts.popularity),
+        cooc=None if artifacts.cooc is None else resolve("cooc", artifacts.cooc),
     )
 
 
@@ -151,7 +143,9 @@ def _salt(path: Path, document: _Document) -> bytes:
     else:
         field, salt = "salt_file", _read(path, "salt_file", document.salt_file or "").strip()
     if len(salt) < MIN_SALT_BYTES:
-        raise TenantFileError(f"{path}: {field}: a salt has at least {MIN_SALT_BYTES} bytes, this one {len(salt)}")
+        raise TenantFileError(
+            f"{path}: {field}: a salt has at least {MIN_SALT_BYTES} bytes, this one {len(salt)}"
+        )
     return salt
 
 
