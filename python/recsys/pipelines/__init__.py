@@ -1,0 +1,1 @@
+"""From files of interactions and items to artifacts."""

@@ -1,0 +1,105 @@
+"""How each file format is opened: its parser, the columns it has, and the types to read them as."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from io import BytesIO
+
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+import pyarrow.json as pa_json
+
+from recsys.pipelines.input.columns import Column, ColumnType
+from recsys.pipelines.input.errors import InputError
+from recsys.pipelines.input.files import InputFile
+from recsys.pipelines.input.salvage import Parse
+from recsys.pipelines.input.text import TextBlock, TextRecord, split_records
+
+_JSON_TYPES: dict[ColumnType, tuple[pa.DataType, ...]] = {
+    "id": (pa.string(), pa.int64()),
+    "text": (pa.string(), pa.int64()),
+    "time": (pa.string(), pa.int64(), pa.float64()),
+    "number": (pa.float64(),),
+    "integer": (pa.int64(),),
+    "flag": (pa.bool_(),),
+    "tags": (pa.list_(pa.string()), pa.string()),
+}
+"""The JSON types that a column may have; the first is taken when the file's first record does not tell."""
+
+
+def csv_header(file: InputFile, block: TextBlock) -> tuple[list[str], TextBlock]:
+    """Return a CSV file's column names, and its first block without the header line."""
+    records = split_records(TextBlock(block.data[: 1 << 20], block.first_line), quoted=True)
+    if not records:
+        raise InputError(f"{file.path}: empty, not even a header line")
+    data = records[0].data.removeprefix(b"\xef\xbb\xbf")
+    try:
+        table = pa_csv.read_csv(BytesIO(data + b"\n"))
+    except pa.ArrowInvalid as error:
+        raise InputError(f"{file.path} line {records[0].line}: not a CSV header: {error}") from error
+    end = block.data.find(records[0].data) + len(records[0].data)
+    line_end = block.data.find(b"\n", end) + 1 or len(block.data)
+    consumed = block.data[:line_end].count(b"\n")
+    return table.column_names, TextBlock(block.data[line_end:], block.first_line + consumed)
+
+
+def csv_parser(names: Sequence[str], wanted: Sequence[str]) -> Parse:
+    """Return a parser of CSV records: the ``wanted`` columns as strings, empty ones as null."""
+    read = pa_csv.ReadOptions(column_names=list(names))
+    rows = pa_csv.ParseOptions(newlines_in_values=True)
+    convert = pa_csv.ConvertOptions(
+        column_types=dict.fromkeys(wanted, pa.string()),
+        include_columns=list(wanted),
+        strings_can_be_null=True,
+        null_values=[""],
+    )
+
+    def parse(data: bytes) -> pa.Table:
+        return pa_csv.read_csv(BytesIO(data), read, rows, convert)
+
+    return parse
+
+
+def json_schema(block: TextBlock, columns: Sequence[tuple[Column, str]]) -> pa.Schema:
+    """Return the types to read the columns of a JSON Lines file as, by its first record that parses."""
+    seen = _first_json_schema(split_records(TextBlock(block.data[: 1 << 20], 1), quoted=False)[:100])
+    fields: dict[str, pa.DataType] = {}
+    for column, source in columns:
+        allowed = _JSON_TYPES[column.type]
+        index = seen.get_field_index(source) if seen is not None else -1
+        found = _stored_type(seen.field(index).type) if seen is not None and index >= 0 else None
+        fields[source] = found if found in allowed else allowed[0]
+    return pa.schema(list(fields.items()))
+
+
+def _first_json_schema(records: Sequence[TextRecord]) -> pa.Schema | None:
+    for record in records:
+        try:
+            return pa_json.read_json(BytesIO(record.data)).schema
+        except pa.ArrowInvalid:
+            continue
+    return None
+
+
+def _stored_type(found: pa.DataType) -> pa.DataType:
+    """Undo the reader's own recognition of times: a time is read as the string that it is."""
+    return pa.string() if pa.types.is_timestamp(found) else found
+
+
+def json_parser(schema: pa.Schema, *, refuse_unknown: bool) -> Parse:
+    """Return a parser of JSON Lines: the columns of ``schema``; other keys are ignored or refused."""
+    options = pa_json.ParseOptions(
+        explicit_schema=schema, unexpected_field_behavior="error" if refuse_unknown else "ignore"
+    )
+    largest = pa_json.ReadOptions(block_size=1 << 20)
+
+    def parse(data: bytes) -> pa.Table:
+        if len(data) > largest.block_size:
+            whole = pa_json.ReadOptions(block_size=len(data))
+            table = pa_json.read_json(BytesIO(data), whole, options)
+        else:
+            table = pa_json.read_json(BytesIO(data), largest, options)
+        table.validate(full=True)
+        return table
+
+    return parse

@@ -1,0 +1,209 @@
+"""Rows of any supported file as batches of our columns; bad rows go to the quarantine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from recsys.pipelines.input.columns import Column
+from recsys.pipelines.input.convert import Values, convert_column
+from recsys.pipelines.input.errors import InputError
+from recsys.pipelines.input.files import InputFile
+from recsys.pipelines.input.formats import csv_header, csv_parser, json_parser, json_schema
+from recsys.pipelines.input.mapping import ColumnMapping
+from recsys.pipelines.input.quarantine import BadRow, Quarantine
+from recsys.pipelines.input.salvage import Parse, parse_block
+from recsys.pipelines.input.text import TextBlock, read_blocks, split_records
+
+BATCH_ROWS = 256 * 1024
+_MAX_RAW = 10_000
+
+Locate = Callable[[int], tuple[int, str]]
+"""Gives the line and the raw text of a row of a batch."""
+
+
+@dataclass(frozen=True)
+class _RawBatch:
+    """Rows as a file has them (``None`` if none parsed), those that did not parse, and where each row is."""
+
+    table: pa.Table | None
+    unparsed: Sequence[BadRow]
+    locate: Locate
+
+
+@dataclass(frozen=True)
+class RowSource:
+    """What to read: files, our columns, how theirs map to ours (``None``: by name), and which are wanted.
+
+    Without a mapping, and with ``closed``, a file may have no column beside ours.
+    """
+
+    files: Sequence[InputFile]
+    columns: Sequence[Column]
+    mapping: ColumnMapping | None = None
+    wanted: frozenset[str] | None = None
+    closed: bool = False
+
+    @property
+    def total_bytes(self) -> int:
+        """Stored bytes of all files: what ``advance`` adds up to."""
+        return sum(file.size for file in self.files)
+
+
+def read_rows(
+    source: RowSource, quarantine: Quarantine, advance: Callable[[int], None]
+) -> Iterator[pa.Table]:
+    """Yield tables of good rows in our columns (see :func:`convert_column`), without absent optional ones.
+
+    ``wanted`` narrows the optional columns; required ones are always read and checked. Memory is bounded by the
+    batch. Raises :class:`InputError` for a file that cannot be read or that lacks a required column.
+    """
+    mapping = source.mapping or ColumnMapping()
+    mapping.check([column.name for column in source.columns])
+    columns = [
+        column
+        for column in source.columns
+        if column.required or source.wanted is None or column.name in source.wanted
+    ]
+    read_columns = [column for column in columns if column.name not in mapping.constants]
+    sources = [(column, mapping.source_of(column.name)) for column in read_columns]
+    for file in source.files:
+        for raw in _read_file(file, sources, source, advance):
+            table, bad = _check_rows(file, raw, columns, mapping)
+            quarantine.count(len(bad) + (table.num_rows if table is not None else 0), bad)
+            if table is not None and table.num_rows:
+                yield table
+
+
+def _read_file(
+    file: InputFile, sources: Sequence[tuple[Column, str]], source: RowSource, advance: Callable[[int], None]
+) -> Iterator[_RawBatch]:
+    is_closed = source.closed and source.mapping is None
+    known = {column.name for column in source.columns}
+    if file.format == "parquet":
+        yield from _read_parquet(file, sources, known if is_closed else None, advance)
+        return
+    quoted = file.format == "csv"
+    parse: Parse | None = None
+    for block in read_blocks(file, quoted=quoted, advance=advance):
+        rows = block
+        if parse is None:
+            if quoted:
+                names, rows = csv_header(file, block)
+                wanted = _present(file, names, sources, known if is_closed else None)
+                parse = csv_parser(names, wanted)
+            else:
+                everything = [(c, c.name) for c in source.columns] if is_closed else sources
+                parse = json_parser(json_schema(block, everything), refuse_unknown=is_closed)
+        if rows.data.strip():
+            yield _parse_text(file, rows, parse, quoted=quoted)
+
+
+def _parse_text(file: InputFile, block: TextBlock, parse: Parse, *, quoted: bool) -> _RawBatch:
+    parsed = parse_block(block, parse, quoted=quoted, count_records=not quoted)
+    records = parsed.records
+
+    def locate(row: int) -> tuple[int, str]:
+        nonlocal records
+        if records is None:
+            records = split_records(block, quoted=quoted)
+        record = records[row]
+        return record.line, _shorten(record.data)
+
+    unparsed = [
+        BadRow(str(file.path), bad.record.line, bad.reason, _shorten(bad.record.data)) for bad in parsed.bad
+    ]
+    return _RawBatch(parsed.table, unparsed, locate)
+
+
+def _read_parquet(
+    file: InputFile,
+    sources: Sequence[tuple[Column, str]],
+    closed: set[str] | None,
+    advance: Callable[[int], None],
+) -> Iterator[_RawBatch]:
+    try:
+        with pq.ParquetFile(file.path) as parquet:
+            wanted = _present(file, parquet.schema_arrow.names, sources, closed)
+            total = parquet.metadata.num_rows
+            done = 0
+            for batch in parquet.iter_batches(BATCH_ROWS, columns=wanted):
+                yield _RawBatch(pa.Table.from_batches([batch]), (), _row_locator(batch, done))
+                advance(file.size * (done + len(batch)) // total - file.size * done // total)
+                done += len(batch)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise InputError(f"{file.path}: {error}") from error
+
+
+def _row_locator(batch: pa.RecordBatch, first_row: int) -> Locate:
+    def locate(row: int) -> tuple[int, str]:
+        values: Mapping[str, object] = batch.slice(row, 1).to_pylist()[0]
+        raw = msgspec.json.encode(values, enc_hook=str)
+        return first_row + row + 1, _shorten(raw)
+
+    return locate
+
+
+def _shorten(raw: bytes) -> str:
+    return raw[:_MAX_RAW].decode(errors="replace")
+
+
+def _present(
+    file: InputFile,
+    names: Sequence[str],
+    sources: Sequence[tuple[Column, str]],
+    closed: set[str] | None,
+) -> list[str]:
+    present = set(names)
+    missing = [
+        f"{source!r} (our {column.name})" if source != column.name else repr(source)
+        for column, source in sources
+        if column.required and source not in present
+    ]
+    if missing:
+        raise InputError(
+            f"{file.path}: no column {', '.join(missing)}; the columns are {', '.join(names)}; "
+            "map a column with --map OURS=THEIRS or give a constant with --set OURS=VALUE"
+        )
+    if closed is not None and (unknown := sorted(present - closed)):
+        raise InputError(
+            f"{file.path}: unknown column {unknown[0]!r}; with a mapping, other columns are ignored"
+        )
+    return [name for name in dict.fromkeys(source for _, source in sources) if name in present]
+
+
+def _check_rows(
+    file: InputFile, raw: _RawBatch, columns: Sequence[Column], mapping: ColumnMapping
+) -> tuple[pa.Table | None, list[BadRow]]:
+    bad = list(raw.unparsed)
+    if raw.table is None:
+        return None, bad
+    n_rows = raw.table.num_rows
+    faults: dict[int, str] = {}
+    arrays: dict[str, Values] = {}
+    for column in columns:
+        if column.name in mapping.constants:
+            values: Values = pa.repeat(mapping.constants[column.name], n_rows)
+        elif (name := mapping.source_of(column.name)) in raw.table.column_names:
+            values = raw.table[name].combine_chunks()
+        else:
+            continue
+        converted = convert_column(column, values, mapping)
+        arrays[column.name] = converted.values
+        for row, reason in converted.faults.items():
+            faults.setdefault(row, reason)
+    table = pa.table(arrays)
+    if faults:
+        rows = sorted(faults)
+        for row in rows:
+            line, text = raw.locate(row)
+            bad.append(BadRow(str(file.path), line, faults[row], text))
+        keep = pc.invert(pc.is_in(pa.array(range(n_rows)), pa.array(rows)))
+        table = table.filter(keep)
+    bad.sort(key=lambda row: row.line)
+    return table, bad
