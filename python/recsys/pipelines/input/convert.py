@@ -32,8 +32,8 @@ class Converted:
 def convert_column(column: Column, values: Values, mapping: ColumnMapping) -> Converted:
     """Return ``values`` as our type of ``column``, with a reason for every row that cannot be.
 
-    Types: ids and texts are strings, times int64 Unix milliseconds, numbers float64, integers int64, flags bool,
-    tags lists of strings.
+    Types: ids and texts are strings, times int64 Unix milliseconds, numbers float64, integers int64,
+    flags bool, tags lists of strings.
     """
     if pa.types.is_dictionary(values.type):
         values = values.cast(values.type.value_type)

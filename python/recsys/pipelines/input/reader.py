@@ -58,10 +58,10 @@ class RowSource:
 def read_rows(
     source: RowSource, quarantine: Quarantine, advance: Callable[[int], None]
 ) -> Iterator[pa.Table]:
-    """Yield tables of good rows in our columns (see :func:`convert_column`), without absent optional ones.
+    """Yield tables of good rows in our columns, typed by :func:`convert_column`, without absent ones.
 
-    ``wanted`` narrows the optional columns; required ones are always read and checked. Memory is bounded by the
-    batch. Raises :class:`InputError` for a file that cannot be read or that lacks a required column.
+    ``wanted`` narrows the optional columns; required ones are always read and checked. Memory is bounded by
+    the batch. Raises :class:`InputError` for a file that cannot be read or that lacks a required column.
     """
     mapping = source.mapping or ColumnMapping()
     mapping.check([column.name for column in source.columns])

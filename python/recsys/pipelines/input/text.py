@@ -1,7 +1,7 @@
 """Text files as blocks of whole records, with the line that each begins at.
 
-A record of a CSV file may hold line breaks inside quotes. A newline ends a record when the number of quotes before
-it is even, which is what quoting by doubling means (RFC 4180).
+A record of a CSV file may hold line breaks inside quotes. A newline ends a record when the number of quotes
+before it is even, which is what quoting by doubling means (RFC 4180).
 """
 
 from __future__ import annotations
