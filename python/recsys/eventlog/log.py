@@ -1,0 +1,40 @@
+"""A log of event records that never stops its process: a line that cannot be written is counted instead."""
+
+from __future__ import annotations
+
+import msgspec
+
+from recsys.contracts.records import Assignment, Exposure, Outcome
+from recsys.eventlog.parts import PartWriter
+
+Record = Exposure | Outcome | Assignment
+
+
+class EventLog:
+    """Encodes records as JSON Lines and appends them to parts."""
+
+    def __init__(self, parts: PartWriter) -> None:
+        self._parts = parts
+        self._encoder = msgspec.json.Encoder()
+        self._line = bytearray(4096)
+        self.failures = 0
+        """Records that could not be written since the start."""
+        self.last_error: str | None = None
+        """Why the latest record could not be written, or ``None`` when it was."""
+
+    def append(self, record: Record) -> bool:
+        """Write one record and return whether its whole line reached the file."""
+        self._encoder.encode_into(record, self._line)
+        self._line += b"\n"
+        try:
+            self._parts.append(bytes(self._line))
+        except OSError as error:
+            self.failures += 1
+            self.last_error = f"{self._parts.folder}: {error.strerror or error}"
+            return False
+        self.last_error = None
+        return True
+
+    def close(self) -> None:
+        """Close the current part."""
+        self._parts.close()

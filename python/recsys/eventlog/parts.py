@@ -1,0 +1,92 @@
+"""An append-only log in parts: one writer per process, one ``write(2)`` a line, rotated by size and time.
+
+Part names sort by the time of their opening: ``20260131T120000.000Z-00004711-000001.jsonl`` (UTC, process,
+number). A part only grows, and only its last line can be torn: after a short write the next line opens a new part.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+PART_SUFFIX = ".jsonl"
+MAX_PART_BYTES = 64 * 1024 * 1024
+MAX_PART_AGE_S = 3600.0
+_CHECK_INTERVAL_S = 1.0
+
+
+class PartWriter:
+    """Appends lines to the parts of one folder. Not shared between processes or threads."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        max_bytes: int = MAX_PART_BYTES,
+        max_age_s: float = MAX_PART_AGE_S,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """No file is opened before the first line. ``clock`` gives Unix seconds."""
+        self._folder = folder
+        self._max_bytes = max_bytes
+        self._max_age_s = max_age_s
+        self._clock = clock
+        self._fd: int | None = None
+        self._size = 0
+        self._opened_at = 0.0
+        self._checked_at = 0.0
+        self._number = 0
+
+    @property
+    def folder(self) -> Path:
+        """Where the parts are."""
+        return self._folder
+
+    def append(self, line: bytes) -> None:
+        """Write ``line``, newline and all, with one ``write(2)``; raises ``OSError`` if it is not whole."""
+        fd = self._part(len(line))
+        written = os.write(fd, line)
+        self._size += written
+        if written != len(line):
+            self.close()
+            raise OSError(errno.ENOSPC, f"wrote {written} of {len(line)} bytes", str(self._folder))
+
+    def close(self) -> None:
+        """Close the current part; the next line opens a new one."""
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+
+    def _part(self, size: int) -> int:
+        """Return the descriptor of a part that has room for ``size`` more bytes."""
+        now = self._clock()
+        if self._fd is not None and self._is_spent(now, size):
+            self.close()
+        if self._fd is None:
+            self._fd = self._open(now)
+        return self._fd
+
+    def _is_spent(self, now: float, size: int) -> bool:
+        if self._size and self._size + size > self._max_bytes:
+            return True
+        if 0 <= now - self._checked_at < _CHECK_INTERVAL_S:
+            return False
+        self._checked_at = now
+        # A clock that was set back ends the part too, so that names keep telling the order of what follows.
+        is_old = not 0 <= now - self._opened_at < self._max_age_s
+        return is_old or (self._fd is not None and os.fstat(self._fd).st_nlink == 0)
+
+    def _open(self, now: float) -> int:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        stamp = datetime.fromtimestamp(now, UTC).strftime("%Y%m%dT%H%M%S.%f")[:-3]
+        name = f"{stamp}Z-{os.getpid():08d}-{self._number:06d}{PART_SUFFIX}"
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        fd = os.open(self._folder / name, flags, 0o640)
+        self._number += 1
+        self._size = 0
+        self._opened_at = self._checked_at = now
+        return fd
