@@ -74,7 +74,7 @@ pub enum Error {
         /// The file.
         path: PathBuf,
         /// The section's name.
-        section: &'static str,
+        section: String,
         /// Which value, and why.
         reason: String,
     },
@@ -120,10 +120,10 @@ impl Error {
     }
 
     /// A value in `section` of `path` that cannot be right.
-    pub fn corrupt(path: &Path, section: &'static str, reason: impl Into<String>) -> Self {
+    pub fn corrupt(path: &Path, section: &str, reason: impl Into<String>) -> Self {
         Self::Corrupt {
             path: path.to_owned(),
-            section,
+            section: section.to_owned(),
             reason: reason.into(),
         }
     }

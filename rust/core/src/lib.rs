@@ -10,11 +10,20 @@ compile_error!(
     "artifacts are little-endian and mapped as they are; a big-endian target is not supported"
 );
 
+#[cfg(not(target_pointer_width = "64"))]
+compile_error!("offsets are 64 bits wide; a narrower target could not address what they point at");
+
+pub mod catalog;
 pub mod error;
 pub mod format;
 pub mod mapping;
+pub mod rank;
+pub mod signal;
+pub mod strings;
+mod verify;
 
 pub use error::{Error, Result};
+pub use verify::verify;
 
 /// Position of an item in its catalog, in byte order of the item ids.
 pub type Ordinal = u32;

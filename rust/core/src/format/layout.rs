@@ -11,6 +11,8 @@ pub const MAGIC: [u8; 8] = *b"\x93RECSYS\n";
 pub const ALIGNMENT: usize = 64;
 /// Most sections in a file; the table always takes the room of as many.
 pub const MAX_SECTIONS: usize = 32;
+/// Longest name of a section, in bytes.
+pub const NAME_LENGTH: usize = 8;
 /// Largest metadata block, in bytes.
 pub const MAX_METADATA: u64 = 1 << 20;
 /// Where the section table starts.
@@ -86,7 +88,7 @@ impl Header {
 #[repr(C)]
 pub struct Entry {
     /// Name in ASCII, padded with zeros.
-    pub name: [u8; 8],
+    pub name: [u8; NAME_LENGTH],
     /// First byte, a multiple of [`ALIGNMENT`].
     pub offset: u64,
     /// Bytes, without padding.

@@ -7,8 +7,8 @@ use bytemuck::{AnyBitPattern, NoUninit};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::layout::{
-    ALIGNMENT, Entry, FIRST_SECTION, FORMAT_VERSION, Header, MAGIC, MAX_METADATA, MAX_SECTIONS,
-    METADATA, TABLE_OFFSET, Type,
+    Entry, FIRST_SECTION, FORMAT_VERSION, Header, MAGIC, MAX_METADATA, MAX_SECTIONS, METADATA,
+    TABLE_OFFSET, Type, align,
 };
 use crate::error::{Error, Result};
 use crate::mapping::Mapping;
@@ -83,6 +83,27 @@ impl Artifact {
             })
     }
 
+    /// Checks that a text of the metadata is `expected`.
+    pub fn expect_text(&self, key: &str, expected: &str) -> Result<()> {
+        let found = self.text(key)?;
+        if found == expected {
+            return Ok(());
+        }
+        let reason = format!("`{key}` is `{}`, not `{expected}`", found.escape_debug());
+        Err(Error::corrupt(&self.path, METADATA, reason))
+    }
+
+    /// A hex SHA-256 that the metadata must have.
+    pub fn digest(&self, key: &str) -> Result<String> {
+        let text = self.text(key)?;
+        let is_hex = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+        if text.len() == 64 && text.bytes().all(is_hex) {
+            return Ok(text.to_owned());
+        }
+        let reason = format!("`{key}` is not a SHA-256 in lower-case hex");
+        Err(Error::corrupt(&self.path, METADATA, reason))
+    }
+
     /// A whole number that the metadata must have.
     pub fn number(&self, key: &str) -> Result<usize> {
         self.metadata
@@ -151,10 +172,31 @@ impl Artifact {
         bytemuck::try_cast_slice(bytes).unwrap_or(&[])
     }
 
-    /// Recomputes the checksum of every section.
+    /// Length of the file in bytes.
+    pub fn bytes(&self) -> u64 {
+        self.map.len() as u64
+    }
+
+    /// Recomputes the checksum of every section, and checks that whatever no checksum covers is zero.
     pub fn verify(&self) -> Result<()> {
+        let is_zero = |range: Range<usize>| {
+            self.map
+                .get(range)
+                .is_some_and(|bytes| bytes.iter().all(|byte| *byte == 0))
+        };
+        let used = TABLE_OFFSET + self.entries.len() * size_of::<Entry>();
+        if !is_zero(used..FIRST_SECTION) {
+            let reason = "unused entries are not zero";
+            return Err(Error::layout(&self.path, "section table", reason));
+        }
+        let mut previous = FIRST_SECTION;
         for entry in &self.entries {
             let range = entry.offset as usize..(entry.offset + entry.length) as usize;
+            if !is_zero(previous..range.start) {
+                let reason = "the padding before it is not zero";
+                return Err(Error::layout(&self.path, &entry.name(), reason));
+            }
+            previous = range.end;
             if self.map.get(range).map(xxh3_64) != Some(entry.checksum) {
                 return Err(Error::Checksum {
                     path: self.path.clone(),
@@ -246,29 +288,30 @@ fn check_table(path: &Path, map: &[u8], header: &Header) -> Result<Vec<Entry>> {
         .chunks_exact(size_of::<Entry>())
         .map(bytemuck::pod_read_unaligned)
         .collect();
-    let mut end = FIRST_SECTION as u64;
-    for entry in &entries {
-        if entry.offset % ALIGNMENT as u64 != 0 {
-            return Err(Error::layout(
-                path,
-                &entry.name(),
-                format!("offset {} is not aligned", entry.offset),
-            ));
-        }
-        if entry.offset < end {
-            return Err(Error::layout(
-                path,
-                &entry.name(),
-                "overlaps what comes before it",
-            ));
-        }
-        end = entry
-            .offset
-            .checked_add(entry.length)
-            .filter(|e| *e <= header.file_length)
-            .ok_or_else(|| {
-                Error::layout(path, &entry.name(), "reaches past the end of the file")
-            })?;
-    }
+    check_places(path, &entries, header.file_length)?;
     Ok(entries)
+}
+
+/// Sections follow each other in table order, each at the first aligned place, up to the end of the file.
+fn check_places(path: &Path, entries: &[Entry], file_length: u64) -> Result<()> {
+    let mut end = FIRST_SECTION as u64;
+    for (i, entry) in entries.iter().enumerate() {
+        let fault = |reason: String| Err(Error::layout(path, &entry.name(), reason));
+        if entries[..i].iter().any(|e| e.name == entry.name) {
+            return fault("the section is there twice".to_owned());
+        }
+        if entry.offset != align(end) {
+            let (found, expected) = (entry.offset, align(end));
+            return fault(format!("starts at byte {found} instead of {expected}"));
+        }
+        match entry.offset.checked_add(entry.length) {
+            Some(e) if e <= file_length => end = e,
+            _ => return fault("reaches past the end of the file".to_owned()),
+        }
+    }
+    if end != file_length {
+        let reason = format!("the sections end at byte {end}, the file at {file_length}");
+        return Err(Error::layout(path, "section table", reason));
+    }
+    Ok(())
 }

@@ -11,7 +11,7 @@ use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 use super::layout::{
     Entry, FIRST_SECTION, FORMAT_VERSION, Header, MAGIC, MAX_METADATA, MAX_SECTIONS, METADATA,
-    Type, align,
+    NAME_LENGTH, Type, align,
 };
 use crate::error::{Error, Result};
 
@@ -51,7 +51,7 @@ impl Writer {
     }
 
     /// Writes a section from memory.
-    pub fn section<T: NoUninit>(&mut self, name: &'static str, elements: &[T]) -> Result<()> {
+    pub fn section<T: NoUninit>(&mut self, name: &str, elements: &[T]) -> Result<()> {
         let bytes: &[u8] = bytemuck::cast_slice(elements);
         self.begin(name)?;
         self.out
@@ -62,7 +62,7 @@ impl Writer {
     }
 
     /// Writes a section from a spool.
-    pub fn spooled(&mut self, name: &'static str, spool: Spool) -> Result<()> {
+    pub fn spooled(&mut self, name: &str, spool: Spool) -> Result<()> {
         self.begin(name)?;
         let mut file = spool
             .out
@@ -121,13 +121,14 @@ impl Writer {
         Ok(digest)
     }
 
-    fn begin(&mut self, name: &'static str) -> Result<()> {
-        if name.len() > 8
+    fn begin(&mut self, name: &str) -> Result<()> {
+        if name.is_empty()
+            || name.len() > NAME_LENGTH
             || self.entries.len() == MAX_SECTIONS
             || self.entries.iter().any(|e| e.is(name))
         {
             return Err(Error::Build(format!(
-                "section `{name}`: name too long or used twice, or too many sections"
+                "section `{name}`: name empty, too long or used twice, or too many sections"
             )));
         }
         let start = align(self.position);
