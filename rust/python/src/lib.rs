@@ -1,1 +1,20 @@
-//! The Python face of recsys-core: conversion only.
+//! The Python face of recsys-core: conversion only. `python/recsys/_native.pyi` is its interface.
+
+mod catalog;
+mod guard;
+mod plan;
+mod rank;
+mod ranked;
+mod signal;
+
+use pyo3::prelude::*;
+
+/// The native extension: mapped catalogs and signals, their builders, and the ranker.
+#[pymodule]
+fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
+    m.add("FORMAT_VERSION", recsys_core::format::FORMAT_VERSION)?;
+    catalog::register(m)?;
+    signal::register(m)?;
+    plan::register(m)?;
+    rank::register(m)
+}

@@ -1,0 +1,145 @@
+//! [`Filter`]: who may be shown in this request, whatever its score.
+
+use super::plan::Rules;
+use super::request::{Drop, Request};
+use super::sets::OrdinalSet;
+use crate::catalog::Catalog;
+use crate::error::Result;
+use crate::{NONE, Ordinal};
+
+/// Postings up to this length are enumerated instead of walking every candidate to find their few items.
+const ENUMERATED_TAGS: usize = 4096;
+
+/// The sets of one request that keep their memory for the next one.
+#[derive(Debug, Default)]
+pub struct FilterSets {
+    excluded: OrdinalSet,
+    included: OrdinalSet,
+}
+
+/// Everything that decides on an item by itself, in order of authority.
+#[derive(Debug)]
+pub struct Filter<'r> {
+    catalog: &'r Catalog,
+    rules: &'r Rules,
+    now_ms: i64,
+    sets: &'r FilterSets,
+    has_include: bool,
+    /// Codes of the required tags that the catalog knows; `None` without a demand.
+    required: Option<Vec<u32>>,
+    forbidden: Vec<u32>,
+    /// Ids of the allow-list that the catalog does not know.
+    pub include_unknown: usize,
+}
+
+impl<'r> Filter<'r> {
+    /// Resolves the request's ids and tags.
+    pub fn new(
+        catalog: &'r Catalog,
+        rules: &'r Rules,
+        request: &Request<'_>,
+        anchors: &[Ordinal],
+        sets: &'r mut FilterSets,
+    ) -> Result<Self> {
+        sets.excluded.reset(anchors.len() + request.exclude.len());
+        for anchor in anchors.iter().filter(|a| **a != NONE) {
+            sets.excluded.insert(*anchor);
+        }
+        for id in &request.exclude {
+            if let Some(item) = catalog.ordinal(id)? {
+                sets.excluded.insert(item);
+            }
+        }
+        let mut include_unknown = 0;
+        let include = request.include.as_deref().unwrap_or_default();
+        sets.included.reset(include.len());
+        for id in include {
+            match catalog.ordinal(id)? {
+                Some(item) => _ = sets.included.insert(item),
+                None => include_unknown += 1,
+            }
+        }
+        let required = if request.required_tags.is_empty() {
+            None
+        } else {
+            Some(codes(catalog, &request.required_tags)?)
+        };
+        Ok(Self {
+            catalog,
+            rules,
+            now_ms: request.now_ms,
+            sets,
+            has_include: request.include.is_some(),
+            required,
+            forbidden: codes(catalog, &request.forbidden_tags)?,
+            include_unknown,
+        })
+    }
+
+    /// Why `item` may not be shown, if it may not.
+    pub fn check(&self, item: Ordinal) -> Result<Option<Drop>> {
+        if !self.catalog.is_available(item) {
+            return Ok(Some(Drop::Unavailable));
+        }
+        if !self.catalog.is_servable(item, self.now_ms) {
+            return Ok(Some(Drop::Expired));
+        }
+        if self.sets.excluded.contains(item) {
+            return Ok(Some(Drop::Excluded));
+        }
+        if self.has_include && !self.sets.included.contains(item) {
+            return Ok(Some(Drop::NotIncluded));
+        }
+        if self
+            .rules
+            .blocked
+            .iter()
+            .any(|(_, items)| items.contains(item))
+        {
+            return Ok(Some(Drop::Blocked));
+        }
+        if self.required.is_none() && self.forbidden.is_empty() {
+            return Ok(None);
+        }
+        let tags = self.catalog.tags(item)?;
+        let any_of = |codes: &[u32]| tags.iter().any(|tag| codes.contains(tag));
+        if self
+            .required
+            .as_deref()
+            .is_some_and(|required| !any_of(required))
+        {
+            return Ok(Some(Drop::RequiredTags));
+        }
+        Ok(any_of(&self.forbidden).then_some(Drop::ForbiddenTags))
+    }
+
+    /// The only items that can pass, ascending, if they are few: the allow-list, or the items of rare required tags.
+    pub fn allowed(&self) -> Result<Option<Vec<Ordinal>>> {
+        let mut items: Vec<Ordinal> = if self.has_include {
+            self.sets.included.iter().collect()
+        } else if let Some(required) = &self.required {
+            let mut postings = Vec::new();
+            for code in required {
+                let tagged = self.catalog.tagged(*code)?;
+                if postings.len() + tagged.len() > ENUMERATED_TAGS {
+                    return Ok(None);
+                }
+                postings.extend_from_slice(tagged);
+            }
+            postings
+        } else {
+            return Ok(None);
+        };
+        items.sort_unstable();
+        items.dedup();
+        Ok(Some(items))
+    }
+}
+
+fn codes(catalog: &Catalog, tags: &[&str]) -> Result<Vec<u32>> {
+    let mut codes = Vec::with_capacity(tags.len());
+    for tag in tags {
+        codes.extend(catalog.find_tag(tag)?);
+    }
+    Ok(codes)
+}

@@ -1,0 +1,238 @@
+//! [`Plan`]: everything that is the same for all requests of one surface, segment and mode.
+
+use std::sync::Arc;
+
+use super::sets::ItemSet;
+use crate::Ordinal;
+use crate::catalog::Catalog;
+use crate::error::{Error, Result};
+use crate::signal::{KeyType, Signal};
+
+/// Most sources of a plan: one bit each in an item's `found_by`.
+pub const MAX_SOURCES: usize = 32;
+
+/// How a source's raw values come onto one scale.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Normalizer {
+    /// `x / (1 + |x|)`.
+    Saturating,
+    /// `x / max`, by the largest value of the source in the request; 0 where that is not positive.
+    Max,
+    /// `x`.
+    None,
+}
+
+impl Normalizer {
+    /// The normalised value of `raw`, where `max` is the source's largest raw value.
+    #[inline]
+    pub fn apply(self, raw: f64, max: f64) -> f64 {
+        match self {
+            Self::Saturating => raw / (1.0 + raw.abs()),
+            Self::Max if max > 0.0 => raw / max,
+            Self::Max => 0.0,
+            Self::None => raw,
+        }
+    }
+}
+
+/// The group whose per-request weight replaces a source's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(usize)]
+pub enum Group {
+    /// Popularity.
+    Pop,
+    /// Co-visitation and sequences.
+    Cooc,
+    /// Similarity of content or taste.
+    Emb,
+}
+
+/// One signal in a mode.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// Its name in reasons and explanations.
+    pub name: String,
+    /// Where its lists are.
+    pub signal: Arc<Signal>,
+    /// The segment, for a segment-keyed signal; others take their keys from the request.
+    pub key: Option<String>,
+    /// Factor of its normalised value, at least 0.
+    pub weight: f64,
+    /// Its group.
+    pub group: Group,
+    /// Its scale.
+    pub normalizer: Normalizer,
+}
+
+/// One rung of the ladder against empty lists.
+#[derive(Clone, Debug)]
+pub enum Rung {
+    /// One segment's list of a signal.
+    Signal {
+        /// Its name in reasons and warnings.
+        name: String,
+        /// Where the list is.
+        signal: Arc<Signal>,
+        /// The list's key.
+        key: String,
+    },
+    /// The catalog, newest item first.
+    Newest {
+        /// Its name in reasons and warnings.
+        name: String,
+    },
+}
+
+impl Rung {
+    /// Its name in reasons and warnings.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Signal { name, .. } | Self::Newest { name } => name,
+        }
+    }
+}
+
+/// Rules resolved to ordinals, in order of authority.
+#[derive(Clone, Debug, Default)]
+pub struct Rules {
+    /// Blocked items, by rule.
+    pub blocked: Vec<(String, ItemSet)>,
+    /// Multiplied items and the multiplier (at least 0), by rule.
+    pub boosts: Vec<(String, ItemSet, f64)>,
+    /// Pinned items in their order, by rule.
+    pub pins: Vec<(String, Vec<Ordinal>)>,
+    /// Most pins in a list.
+    pub max_pins: usize,
+}
+
+/// Caps and MMR.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Diversity {
+    /// Most items of one brand.
+    pub brand_cap: Option<u32>,
+    /// Most items of one category.
+    pub category_cap: Option<u32>,
+    /// MMR's weight of relevance against novelty, 0 to 1; `None` leaves the order by score.
+    pub mmr_lambda: Option<f64>,
+    /// How many of the best candidates MMR reorders.
+    pub mmr_pool: usize,
+}
+
+/// An immutable plan, shared by all threads.
+#[derive(Debug)]
+pub struct Plan {
+    pub(super) catalog: Arc<Catalog>,
+    pub(super) sources: Vec<Source>,
+    /// The list of each segment-keyed source, found once.
+    pub(super) segment_keys: Vec<Option<u32>>,
+    pub(super) ladder: Vec<Rung>,
+    pub(super) rung_keys: Vec<Option<u32>>,
+    pub(super) rules: Arc<Rules>,
+    pub(super) anchor_decay: f64,
+    pub(super) diversity: Diversity,
+}
+
+impl Plan {
+    /// Checks that the parts belong together and finds the lists of fixed keys.
+    pub fn new(
+        catalog: Arc<Catalog>,
+        sources: Vec<Source>,
+        ladder: Vec<Rung>,
+        rules: Arc<Rules>,
+        anchor_decay: f64,
+        diversity: Diversity,
+    ) -> Result<Self> {
+        if sources.len() > MAX_SOURCES {
+            return Err(Error::Plan(format!(
+                "{} sources, at most {MAX_SOURCES} are allowed",
+                sources.len()
+            )));
+        }
+        if !(0.0..=1.0).contains(&anchor_decay) {
+            return Err(Error::Plan(format!(
+                "anchor_decay: {anchor_decay} is not in 0..1"
+            )));
+        }
+        if diversity
+            .mmr_lambda
+            .is_some_and(|lambda| !(0.0..=1.0).contains(&lambda))
+        {
+            return Err(Error::Plan("mmr_lambda: not in 0..1".to_owned()));
+        }
+        if let Some((id, _, factor)) = rules
+            .boosts
+            .iter()
+            .find(|(.., f)| !(f.is_finite() && *f >= 0.0))
+        {
+            return Err(Error::Plan(format!(
+                "boost of rule {id}: the multiplier {factor} is not a number >= 0"
+            )));
+        }
+        let segment_keys = sources
+            .iter()
+            .map(|s| check_source(&catalog, s))
+            .collect::<Result<_>>()?;
+        let rung_keys = ladder
+            .iter()
+            .map(|rung| match rung {
+                Rung::Newest { .. } => Ok(None),
+                Rung::Signal { signal, key, .. } => {
+                    signal.check_catalog(&catalog)?;
+                    signal.key(key)
+                }
+            })
+            .collect::<Result<_>>()?;
+        Ok(Self {
+            catalog,
+            sources,
+            segment_keys,
+            ladder,
+            rung_keys,
+            rules,
+            anchor_decay,
+            diversity,
+        })
+    }
+
+    /// The catalog that the plan ranks.
+    pub fn catalog(&self) -> &Arc<Catalog> {
+        &self.catalog
+    }
+
+    /// The sources, in order.
+    pub fn sources(&self) -> &[Source] {
+        &self.sources
+    }
+
+    /// The ladder, in order.
+    pub fn ladder(&self) -> &[Rung] {
+        &self.ladder
+    }
+
+    /// The rules.
+    pub fn rules(&self) -> &Rules {
+        &self.rules
+    }
+}
+
+fn check_source(catalog: &Catalog, source: &Source) -> Result<Option<u32>> {
+    source.signal.check_catalog(catalog)?;
+    if !(source.weight.is_finite() && source.weight >= 0.0) {
+        return Err(Error::Plan(format!(
+            "weight of source {}: {} is not a number >= 0",
+            source.name, source.weight
+        )));
+    }
+    match (source.signal.key_type(), &source.key) {
+        (KeyType::Segment, Some(key)) => source.signal.key(key),
+        (KeyType::Segment, None) => Err(Error::Plan(format!(
+            "source {}: a segment-keyed signal needs a key",
+            source.name
+        ))),
+        (_, None) => Ok(None),
+        (_, Some(_)) => Err(Error::Plan(format!(
+            "source {}: only a segment-keyed signal takes a key",
+            source.name
+        ))),
+    }
+}

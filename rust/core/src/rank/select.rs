@@ -1,0 +1,426 @@
+//! [`Plan::rank`]: from a request to its list.
+
+use std::cell::RefCell;
+use std::collections::HashSet;
+use std::time::Instant;
+
+use super::caps::Caps;
+use super::filter::{Filter, FilterSets};
+use super::gather::{Subject, Table, gather, maxima};
+use super::mmr::{Features, Pool, features};
+use super::plan::{Plan, Rung};
+use super::request::{Contribution, Ranked, RankedItem, Request};
+use super::sets::OrdinalSet;
+use super::stream::{STREAM_OVER, Scorer, Walk};
+use crate::error::Result;
+use crate::signal::Signal;
+use crate::{NONE, Ordinal};
+
+/// Memory that a thread keeps from one request to the next.
+#[derive(Debug, Default)]
+struct Scratch {
+    table: Table,
+    sets: FilterSets,
+    chosen: OrdinalSet,
+}
+
+thread_local! {
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
+}
+
+impl Plan {
+    /// Ranks one request.
+    pub fn rank(&self, request: &Request<'_>) -> Result<Ranked> {
+        SCRATCH.with(|scratch| match scratch.try_borrow_mut() {
+            Ok(mut scratch) => rank(self, request, &mut scratch),
+            // Only if a rank call came from within a rank call on the same thread, which none does.
+            Err(_) => rank(self, request, &mut Scratch::default()),
+        })
+    }
+}
+
+fn rank(plan: &Plan, request: &Request<'_>, scratch: &mut Scratch) -> Result<Ranked> {
+    let started = Instant::now();
+    let anchors = distinct_anchors(plan, request)?;
+    let weights = weights(plan, request);
+    let subject = Subject {
+        anchors: &anchors,
+        user: request.user,
+    };
+    let table = &mut scratch.table;
+    let gathered = gather(plan, &weights, &subject, table)?;
+    let candidates = if request.explain {
+        per_source(plan, table)
+    } else {
+        Vec::new()
+    };
+    let filter = Filter::new(
+        &plan.catalog,
+        &plan.rules,
+        request,
+        &anchors,
+        &mut scratch.sets,
+    )?;
+    let allowed = filter.allowed()?;
+    let maxima = maxima(plan, table, &gathered.streams);
+    let scorer = Scorer {
+        plan,
+        weights,
+        maxima,
+    };
+    let walk = Walk::new(&scorer, table, gathered.streams, allowed.as_deref())?;
+    let gathered_at = Instant::now();
+
+    let wanted = request.offset.saturating_add(request.k);
+    scratch.chosen.reset(wanted.min(STREAM_OVER));
+    let caps = Caps::new(&plan.catalog, request, &plan.diversity)?;
+    let result = Ranked {
+        source_keys: gathered.source_keys,
+        candidates,
+        include_unknown: filter.include_unknown,
+        ..Ranked::default()
+    };
+    let mut selection = Selection {
+        plan,
+        scorer,
+        table,
+        walk,
+        filter,
+        caps,
+        chosen: &mut scratch.chosen,
+        wanted,
+        result,
+    };
+    selection.pin()?;
+    match plan.diversity.mmr_lambda {
+        Some(lambda) => selection.diversify(lambda)?,
+        None => selection.fill()?,
+    }
+    selection.refill(allowed.as_deref())?;
+    let selected_at = Instant::now();
+
+    let mut result = selection.finish(request)?;
+    if request.explain {
+        let stages = [
+            gathered_at - started,
+            selected_at - gathered_at,
+            selected_at.elapsed(),
+        ];
+        result.stage_ns = stages.map(|stage| stage.as_nanos() as u64);
+    }
+    Ok(result)
+}
+
+/// A list in the making.
+struct Selection<'a, 'p> {
+    plan: &'p Plan,
+    scorer: Scorer<'p>,
+    table: &'a mut Table,
+    walk: Walk<'p>,
+    filter: Filter<'a>,
+    caps: Caps<'a>,
+    chosen: &'a mut OrdinalSet,
+    wanted: usize,
+    result: Ranked,
+}
+
+impl Selection<'_, '_> {
+    fn is_full(&self) -> bool {
+        self.result.items.len() >= self.wanted
+    }
+
+    /// Whether `item` may be in the list at all; counts why not.
+    fn passes(&mut self, item: Ordinal) -> Result<bool> {
+        let drop = self.filter.check(item)?;
+        if let Some(reason) = drop {
+            self.result.dropped[reason as usize] += 1;
+        }
+        Ok(drop.is_none())
+    }
+
+    /// Whether the caps have room for `item`; counts why not.
+    fn fits(&mut self, item: Ordinal, is_pin: bool) -> Result<bool> {
+        let drop = self.caps.check(item, is_pin)?;
+        if let Some(reason) = drop {
+            self.result.dropped[reason as usize] += 1;
+        }
+        Ok(drop.is_none())
+    }
+
+    fn take(&mut self, item: RankedItem) -> Result<()> {
+        self.chosen.insert(item.item);
+        self.caps.take(item.item)?;
+        self.result.items.push(item);
+        Ok(())
+    }
+
+    fn candidate(&self, position: usize) -> RankedItem {
+        RankedItem {
+            item: self.table.ordinal(position),
+            score: self.scorer.score(self.table, position),
+            found_by: self.table.found_by(position),
+            pin: None,
+            rung: None,
+            boosts: Vec::new(),
+            contributions: Vec::new(),
+        }
+    }
+
+    /// Places pins: in rule order, then in listed order, up to the limit.
+    fn pin(&mut self) -> Result<()> {
+        let plan = self.plan;
+        let mut placed = 0;
+        for (rule, (_, items)) in plan.rules.pins.iter().enumerate() {
+            for item in items {
+                if placed == plan.rules.max_pins || self.is_full() {
+                    return Ok(());
+                }
+                if self.chosen.contains(*item) || !self.passes(*item)? || !self.fits(*item, true)? {
+                    continue;
+                }
+                let mut place = match self.table.find(*item) {
+                    Some(position) => self.candidate(position),
+                    None if self.walk.knows(*item)? => {
+                        let position = self.walk.draw(&self.scorer, self.table, *item)?;
+                        self.candidate(position)
+                    }
+                    None => uncalled(*item),
+                };
+                place.pin = Some(rule);
+                self.take(place)?;
+                placed += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// The next candidate in score order that may be shown and is not in the list yet.
+    fn next(&mut self) -> Result<Option<RankedItem>> {
+        while let Some(position) = self.walk.next(&self.scorer, self.table)? {
+            let item = self.table.ordinal(position);
+            if !self.chosen.contains(item) && self.passes(item)? {
+                return Ok(Some(self.candidate(position)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Takes candidates in score order while the caps have room for them.
+    fn fill(&mut self) -> Result<()> {
+        while !self.is_full() {
+            let Some(next) = self.next()? else {
+                return Ok(());
+            };
+            if self.fits(next.item, false)? {
+                self.take(next)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the best candidates in the order of MMR, then the others in score order.
+    fn diversify(&mut self, lambda: f64) -> Result<()> {
+        let catalog = &self.plan.catalog;
+        let mut pool = Vec::new();
+        while !self.is_full() && pool.len() < self.plan.diversity.mmr_pool {
+            let Some(next) = self.next()? else { break };
+            pool.push(next);
+        }
+        let of = |items: &[RankedItem]| {
+            items
+                .iter()
+                .map(|i| features(catalog, i.item))
+                .collect::<Result<Vec<Features>>>()
+        };
+        let scores: Vec<f64> = pool.iter().map(|i| i.score).collect();
+        let mut order = Pool::new(lambda, &scores, of(&pool)?, &of(&self.result.items)?);
+        while !self.is_full() {
+            let Some(i) = order.draw() else { break };
+            if self.fits(pool[i].item, false)? {
+                self.take(pool[i].clone())?;
+                order.taken(i);
+            }
+        }
+        self.fill()
+    }
+
+    /// Goes down the ladder until the list is full. With `allowed`, only those items are looked for.
+    fn refill(&mut self, allowed: Option<&[Ordinal]>) -> Result<()> {
+        let plan = self.plan;
+        for (rung, step) in plan.ladder.iter().enumerate() {
+            if self.is_full() {
+                return Ok(());
+            }
+            match (step, plan.rung_keys[rung]) {
+                (Rung::Newest { .. }, _) => match allowed {
+                    Some(items) => self.refill_from(
+                        rung,
+                        newest_of(plan, items).into_iter().map(|i| Ok((i, 0.0))),
+                    )?,
+                    None => {
+                        self.refill_from(rung, plan.catalog.newest().iter().map(|i| Ok((*i, 0.0))))?
+                    }
+                },
+                (Rung::Signal { .. }, None) => {}
+                (Rung::Signal { signal, .. }, Some(key)) => match allowed_of(signal, key, allowed)?
+                {
+                    Some(items) => self.refill_from(rung, items.into_iter().map(Ok))?,
+                    None => {
+                        let list = signal.list(key)?;
+                        self.refill_from(rung, (0..list.len()).map(|i| list.get(i)))?;
+                    }
+                },
+            }
+        }
+        Ok(())
+    }
+
+    fn refill_from(
+        &mut self,
+        rung: usize,
+        items: impl Iterator<Item = Result<(Ordinal, f64)>>,
+    ) -> Result<()> {
+        for entry in items {
+            if self.is_full() {
+                return Ok(());
+            }
+            let (item, raw) = entry?;
+            if (item as usize) < self.plan.catalog.len()
+                && !self.chosen.contains(item)
+                && self.passes(item)?
+                && self.fits(item, false)?
+            {
+                self.take(RankedItem {
+                    score: raw / (1.0 + raw.abs()),
+                    rung: Some(rung),
+                    ..uncalled(item)
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Cuts the page out of the list, and says where its items came from.
+    fn finish(mut self, request: &Request<'_>) -> Result<Ranked> {
+        let mut result = std::mem::take(&mut self.result);
+        result.items.drain(..request.offset.min(result.items.len()));
+        let mut rungs = HashSet::new();
+        for place in &mut result.items {
+            if place.pin.is_some() && place.found_by == 0 {
+                result.pins_injected.push(place.item);
+            }
+            if let Some(rung) = place.rung.filter(|rung| rungs.insert(*rung)) {
+                result.rungs.push(rung);
+            }
+            // A boost multiplies the score of a candidate; it has nothing to multiply in an item of a rung.
+            if place.found_by != 0 {
+                let boosts = self.plan.rules.boosts.iter().enumerate();
+                place.boosts = boosts
+                    .filter(|(_, (_, items, _))| items.contains(place.item))
+                    .map(|(i, _)| i)
+                    .collect();
+            }
+            if let Some(position) = self
+                .table
+                .find(place.item)
+                .filter(|_| request.explain && place.rung.is_none())
+            {
+                place.contributions = contributions(&self.scorer, self.table, position);
+            }
+        }
+        Ok(result)
+    }
+}
+
+/// An item that is no candidate.
+fn uncalled(item: Ordinal) -> RankedItem {
+    RankedItem {
+        item,
+        score: 0.0,
+        found_by: 0,
+        pin: None,
+        rung: None,
+        boosts: Vec::new(),
+        contributions: Vec::new(),
+    }
+}
+
+fn contributions(scorer: &Scorer<'_>, table: &Table, position: usize) -> Vec<Contribution> {
+    let found_by = table.found_by(position);
+    let sources = scorer
+        .plan
+        .sources
+        .iter()
+        .enumerate()
+        .filter(|(s, _)| found_by >> s & 1 == 1);
+    let given = sources.map(|(s, source)| {
+        let raw = table.raw(position, s);
+        let normalized = source.normalizer.apply(raw, scorer.maxima[s]);
+        Contribution {
+            source: s,
+            raw,
+            normalized,
+            weighted: scorer.weights[s] * normalized,
+        }
+    });
+    given.collect()
+}
+
+fn distinct_anchors(plan: &Plan, request: &Request<'_>) -> Result<Vec<Ordinal>> {
+    let mut anchors = Vec::with_capacity(request.anchors.len());
+    for (i, id) in request.anchors.iter().enumerate() {
+        let anchor = plan.catalog.ordinal(id)?.unwrap_or(NONE);
+        let is_repeat = if anchor == NONE {
+            request.anchors[..i].contains(id)
+        } else {
+            anchors.contains(&anchor)
+        };
+        if !is_repeat {
+            anchors.push(anchor);
+        }
+    }
+    Ok(anchors)
+}
+
+fn weights(plan: &Plan, request: &Request<'_>) -> Vec<f64> {
+    let weight = |source: &super::plan::Source| match request.weights {
+        Some(groups) => groups[source.group as usize],
+        None => source.weight,
+    };
+    plan.sources.iter().map(weight).collect()
+}
+
+fn per_source(plan: &Plan, table: &Table) -> Vec<usize> {
+    let count = |s: usize| {
+        (0..table.len())
+            .filter(|p| table.found_by(*p) >> s & 1 == 1)
+            .count()
+    };
+    (0..plan.sources.len()).map(count).collect()
+}
+
+/// The allowed items, newest first, then by ordinal; those without a time come last.
+fn newest_of(plan: &Plan, allowed: &[Ordinal]) -> Vec<Ordinal> {
+    let mut items = allowed.to_vec();
+    items.sort_by_key(|item| (std::cmp::Reverse(plan.catalog.created_at_ms(*item)), *item));
+    items
+}
+
+/// The allowed items that a long list has, in its order; `None` if it is quicker, or only possible, to read the list.
+fn allowed_of(
+    signal: &Signal,
+    key: u32,
+    allowed: Option<&[Ordinal]>,
+) -> Result<Option<Vec<(Ordinal, f64)>>> {
+    let (Some(allowed), Some(by_item)) = (allowed, signal.by_item(key)?) else {
+        return Ok(None);
+    };
+    let mut items = Vec::new();
+    for item in allowed {
+        if let Some(raw) = by_item.score(*item)? {
+            items.push((*item, raw));
+        }
+    }
+    items.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+    Ok(Some(items))
+}

@@ -1,0 +1,151 @@
+//! `Ranked`: what a rank call found, named when it is asked.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use pyo3::prelude::*;
+use recsys_core::Ordinal;
+use recsys_core::rank::{self as core, Drop, RankedItem};
+
+use crate::guard;
+
+/// A ranked list and what a response says about it.
+#[pyclass(frozen, module = "recsys._native")]
+pub struct Ranked {
+    pub plan: Arc<core::Plan>,
+    pub ranked: core::Ranked,
+}
+
+#[pymethods]
+impl Ranked {
+    #[getter]
+    fn item_ids(&self) -> PyResult<Vec<&str>> {
+        self.ids(self.ranked.items.iter().map(|place| place.item))
+    }
+
+    #[getter]
+    fn scores(&self) -> Vec<f64> {
+        self.ranked.items.iter().map(|place| place.score).collect()
+    }
+
+    #[getter]
+    fn reasons(&self) -> Vec<Vec<String>> {
+        self.ranked
+            .items
+            .iter()
+            .map(|place| self.reasons_of(place))
+            .collect()
+    }
+
+    #[getter]
+    fn contributions(&self) -> Vec<Vec<(&str, f64, f64, f64)>> {
+        let named =
+            |c: &core::Contribution| (self.source(c.source), c.raw, c.normalized, c.weighted);
+        self.ranked
+            .items
+            .iter()
+            .map(|place| place.contributions.iter().map(named).collect())
+            .collect()
+    }
+
+    #[getter]
+    fn boosts(&self) -> Vec<Vec<(&str, f64)>> {
+        let boosts = &self.plan.rules().boosts;
+        let named = |rule: &usize| (boosts[*rule].0.as_str(), boosts[*rule].2);
+        self.ranked
+            .items
+            .iter()
+            .map(|place| place.boosts.iter().map(named).collect())
+            .collect()
+    }
+
+    #[getter]
+    fn rungs(&self) -> Vec<&str> {
+        self.ranked
+            .rungs
+            .iter()
+            .map(|rung| self.plan.ladder()[*rung].name())
+            .collect()
+    }
+
+    #[getter]
+    fn pins_injected(&self) -> PyResult<Vec<&str>> {
+        self.ids(self.ranked.pins_injected.iter().copied())
+    }
+
+    #[getter]
+    fn source_keys(&self) -> Vec<(&str, usize, usize)> {
+        let keys = self.ranked.source_keys.iter().enumerate();
+        keys.map(|(s, (asked, found))| (self.source(s), *asked, *found))
+            .collect()
+    }
+
+    #[getter]
+    fn candidates(&self) -> Vec<(&str, usize)> {
+        self.ranked
+            .candidates
+            .iter()
+            .enumerate()
+            .map(|(s, count)| (self.source(s), *count))
+            .collect()
+    }
+
+    #[getter]
+    fn filtered(&self) -> HashMap<&'static str, usize> {
+        let counts = Drop::ALL
+            .into_iter()
+            .map(|reason| (reason.name(), self.ranked.dropped[reason as usize]));
+        counts.filter(|(_, count)| *count > 0).collect()
+    }
+
+    #[getter]
+    fn include_unknown(&self) -> usize {
+        self.ranked.include_unknown
+    }
+
+    #[getter]
+    fn stage_us(&self) -> HashMap<&'static str, f64> {
+        if self.ranked.stage_ns == [0; 3] {
+            return HashMap::new();
+        }
+        let stages = ["gather", "select", "finish"]
+            .into_iter()
+            .zip(self.ranked.stage_ns);
+        stages
+            .map(|(name, ns)| (name, ns as f64 / 1000.0))
+            .collect()
+    }
+
+    fn __len__(&self) -> usize {
+        self.ranked.items.len()
+    }
+}
+
+impl Ranked {
+    fn ids(&self, items: impl Iterator<Item = Ordinal>) -> PyResult<Vec<&str>> {
+        guard::held(|| items.map(|item| self.plan.catalog().id(item)).collect())
+    }
+
+    fn source(&self, s: usize) -> &str {
+        &self.plan.sources()[s].name
+    }
+
+    fn reasons_of(&self, place: &RankedItem) -> Vec<String> {
+        let rules = self.plan.rules();
+        let sources = (0..self.plan.sources().len()).filter(|s| place.found_by >> s & 1 == 1);
+        let mut reasons: Vec<String> = sources.map(|s| self.source(s).to_owned()).collect();
+        reasons.extend(place.pin.map(|rule| format!("pin:{}", rules.pins[rule].0)));
+        reasons.extend(
+            place
+                .boosts
+                .iter()
+                .map(|rule| format!("boost:{}", rules.boosts[*rule].0)),
+        );
+        reasons.extend(
+            place
+                .rung
+                .map(|rung| format!("fallback:{}", self.plan.ladder()[rung].name())),
+        );
+        reasons
+    }
+}
