@@ -1,0 +1,1 @@
+"""Looking into artifacts: what a file holds, and whether it is sound."""

@@ -1,0 +1,168 @@
+"""``recsys artifact``: build, look into and verify catalogs and signals."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import cyclopts
+from cyclopts import Parameter
+
+from recsys.cli.console import JsonFlag, print_json, print_table, stdout
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from recsys.artifacts.inspect import ScoredItem
+
+app = cyclopts.App(name="artifact", help="Build, look into and verify catalogs and signals.")
+app.command(
+    "recsys.cli.artifact_build:app", name="build", help="Build a catalog or a signal from input files."
+)
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Place:
+    """Which artifacts of a data folder are meant, when no file is named."""
+
+    data_dir: Annotated[Path, Parameter(help="The data folder.")] = Path("data")
+    tenant: str = "demo"
+    surface: str = "home"
+    catalog: Annotated[Path | None, Parameter(help="The catalog (default: that of the data folder).")] = None
+
+    def file(self, kind: str) -> Path:
+        """The file of an artifact kind."""
+        return self.data_dir / "artifacts" / self.tenant / self.surface / f"{kind}.rsa"
+
+    @property
+    def catalog_file(self) -> Path:
+        """The catalog that was named, or that of the data folder."""
+        return self.catalog or self.file("catalog")
+
+
+_HERE = Place()
+
+
+@app.command
+def neighbors(
+    item: str, *, signal: Path | None = None, k: int = 10, place: Place = _HERE, json: JsonFlag = False
+) -> None:
+    """Show the items that go best with one.
+
+    Parameters
+    ----------
+    item
+        The item's id.
+    signal
+        An item-keyed signal (default: co-visitation of the data folder).
+    k
+        How many to show.
+    """
+    from recsys._native import Catalog, Signal
+    from recsys.artifacts.inspect import ranked_items
+
+    catalog = Catalog.open(str(place.catalog_file))
+    found = ranked_items(Signal.open(str(signal or place.file("cooc"))), catalog, item, k)
+    if json:
+        print_json(found)
+        return
+    anchor = catalog.item(item)
+    stdout().print(f"with {item} {anchor.title or '' if anchor else ''}".rstrip())
+    _print_items(found)
+
+
+@app.command
+def popular(
+    *,
+    segment: str = "default",
+    signal: Path | None = None,
+    k: int = 10,
+    place: Place = _HERE,
+    json: JsonFlag = False,
+) -> None:
+    """Show the most popular items, over all or in a segment.
+
+    Parameters
+    ----------
+    segment
+        The segment; `default` is over all.
+    signal
+        A segment-keyed signal (default: popularity of the data folder).
+    k
+        How many to show.
+    """
+    from recsys._native import Catalog, Signal
+    from recsys.artifacts.inspect import ranked_items
+
+    catalog = Catalog.open(str(place.catalog_file))
+    found = ranked_items(Signal.open(str(signal or place.file("popularity"))), catalog, segment, k)
+    if json:
+        print_json(found)
+        return
+    _print_items(found)
+
+
+@app.command
+def inspect(path: Path, *, catalog: Path | None = None, k: int = 10, json: JsonFlag = False) -> None:
+    """Show what a catalog or a signal holds: counts, top entries, distribution.
+
+    Parameters
+    ----------
+    path
+        The artifact.
+    catalog
+        The catalog of a signal, to show its top items (default: `catalog.rsa` beside it, if there is one).
+    k
+        How many entries of a list to show.
+    """
+    from recsys._native import Catalog
+    from recsys.artifacts.inspect import inspect_catalog, inspect_signal, open_artifact
+
+    artifact = open_artifact(path)
+    if isinstance(artifact, Catalog):
+        items = inspect_catalog(artifact, limit=k)
+        if json:
+            print_json(items)
+            return
+        stdout().print(f"catalog: {items.items:,} items, {items.available:,} available, {items.tags:,} tags")
+        print_table(("attribute", "filled %"), [(name, 100 * share) for name, share in items.filled.items()])
+        print_table(("tag", "items"), items.top_tags)
+        return
+    beside = catalog or path.with_name("catalog.rsa")
+    of_catalog = Catalog.open(str(beside)) if catalog is not None or beside.is_file() else None
+    summary = inspect_signal(artifact, of_catalog, limit=k)
+    if json:
+        print_json(summary)
+        return
+    stdout().print(f"{summary.kind}: {summary.keys:,} {summary.key_type} keys, {summary.entries:,} entries")
+    print_table(("length of lists", "items"), list(summary.list_lengths.items()))
+    for key, found in summary.top.items():
+        _print_items(found, title=f"{summary.key_type} {key}")
+
+
+@app.command
+def verify(paths: list[Path], *, json: JsonFlag = False) -> None:
+    """Check files whole: header, section table, every section's checksum and content.
+
+    Parameters
+    ----------
+    paths
+        The artifacts.
+    """
+    import msgspec
+
+    from recsys._native import verify as verify_file
+
+    reports = {str(path): msgspec.Raw(verify_file(str(path)).encode()) for path in paths}
+    if json:
+        print_json(reports)
+        return
+    for path in reports:
+        stdout().print(f"{path}: sound")
+
+
+def _print_items(found: Sequence[ScoredItem], *, title: str | None = None) -> None:
+    rows = [(entry.rank, entry.item_id, entry.title, entry.score) for entry in found]
+    print_table(("rank", "item", "title", "score"), rows, title=title)

@@ -1,0 +1,87 @@
+"""The co-visitation artifact: what is taken together with an item in one session."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Literal
+
+from recsys._native import Catalog, CoocBuilder
+from recsys.contracts.errors import BuildError
+from recsys.pipelines.build.interactions import Selection, Tally, read_interactions, session_keys
+from recsys.pipelines.build.request import BuildInput, BuildReport, metadata_of, window_of
+
+Normalization = Literal["count", "cosine", "jaccard", "lift"]
+
+
+@dataclass(frozen=True)
+class CoocOptions:
+    """``window_ms`` bounds the time between two items of a session; ``None`` pairs all of them."""
+
+    normalization: Normalization = "cosine"
+    window_ms: int | None = None
+    min_support: int = 2
+    top_n: int = 100
+    max_items_per_session: int = 200
+    selection: Selection = field(default_factory=Selection)
+    memory_bytes: int = 1 << 30
+    threads: int = 0
+
+
+def build_cooc(catalog: Catalog, given: BuildInput, out: Path, options: CoocOptions) -> BuildReport:
+    """Write the co-visitation signal to ``out``.
+
+    Raises :class:`BuildError` when no row counts, and what :func:`read_interactions` raises.
+    """
+    tally = Tally()
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=".build-", dir=out.parent) as scratch:
+        builder = CoocBuilder(
+            catalog,
+            normalization=options.normalization,
+            window_ms=options.window_ms,
+            min_support=options.min_support,
+            top_n=options.top_n,
+            max_items_per_session=options.max_items_per_session,
+            memory_bytes=options.memory_bytes,
+            scratch_dir=scratch,
+            threads=options.threads,
+        )
+        for rows in read_interactions(
+            catalog,
+            given,
+            options.selection,
+            tally,
+            stage="reading interactions",
+            strings=frozenset({"session_id"}),
+        ):
+            weights = rows.weights.astype("<f4")
+            builder.push(session_keys(rows).data, rows.ordinals.data, rows.ts_ms.data, weights.data)
+        window = window_of(tally.first_ms, tally.last_ms)
+        if window is None:
+            raise BuildError("no interaction counts: every row is bad, unknown to the catalog, or left out")
+        params: dict[str, object] = {
+            "normalization": options.normalization,
+            "window_ms": options.window_ms,
+            "min_support": options.min_support,
+            "top_n": options.top_n,
+            "max_items_per_session": options.max_items_per_session,
+            "event_weights": dict(options.selection.event_weights),
+        }
+        given.begin("counting pairs and writing", None)
+        sha256 = builder.finish(str(out), metadata=metadata_of(params, window=window, rows=tally.rows))
+        heavy_sessions = builder.heavy_sessions
+    return BuildReport(
+        "cooc",
+        out,
+        sha256,
+        out.stat().st_size,
+        tally.rows,
+        tally.bad,
+        tally.unknown_items,
+        tally.other,
+        heavy_sessions,
+        quarantine=given.quarantine if tally.bad else None,
+        window=window,
+    )
