@@ -173,7 +173,7 @@ fn build_catalog(
             Some(available) => column("available", Some(available), n)?,
             None => vec![true; n],
         };
-        let row = |(i, id)| Row {
+        let row = |(i, id): (usize, String)| Row {
             id,
             title: titles[i].take(),
             tags: std::mem::take(&mut tags[i]),
