@@ -1,4 +1,4 @@
-"""Runs the benchmarks one after the other: ``python -m benches [NAME ...]``; a name is a file without ``bench_``."""
+"""Runs the benchmarks one after the other: ``python -m benches [NAME ...]``, a name being that of a bench file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ FOLDER = Path(__file__).parent
 
 
 def main(wanted: list[str]) -> int:
-    """Run the named benchmarks (all of them by default); return 1 if any of them failed, 2 for an unknown name."""
+    """Run the named benchmarks, by default all; return 1 if any of them failed, 2 for an unknown name."""
     known = {path.stem.removeprefix("bench_"): path for path in sorted(FOLDER.rglob("bench_*.py"))}
     unknown = [name for name in wanted if name not in known]
     if unknown:
