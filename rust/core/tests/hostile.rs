@@ -1,0 +1,200 @@
+//! Files that lie: each is refused when it is opened, verified or used, by an error that names file and section.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::path::Path;
+
+use recsys_core::catalog::{Catalog, Row, build};
+use recsys_core::signal::Signal;
+use recsys_core::{Error, verify};
+
+fn samples(folder: &Path) -> Vec<(&'static str, Vec<u8>)> {
+    let path = |name| folder.join(name);
+    support::write_catalog(&path("catalog")).unwrap();
+    let catalog = Catalog::open(&path("catalog")).unwrap();
+    support::write_neighbours(&path("neighbours"), &catalog).unwrap();
+    support::write_popularity(&path("popularity"), &catalog).unwrap();
+    ["catalog", "neighbours", "popularity"]
+        .map(|name| (name, std::fs::read(path(name)).unwrap()))
+        .into()
+}
+
+/// Verifies and uses the bytes as a file; verification must refuse them, use may not panic.
+fn refuse(folder: &Path, bytes: &[u8], what: &str) -> Error {
+    let path = folder.join("hostile");
+    std::fs::write(&path, bytes).unwrap();
+    let used = support::use_everything(&path);
+    let error = verify(&path).expect_err(what);
+    for message in [Some(error.to_string()), used.err().map(|e| e.to_string())]
+        .into_iter()
+        .flatten()
+    {
+        assert!(
+            message.starts_with(&*path.to_string_lossy()),
+            "{what}: {message}"
+        );
+    }
+    error
+}
+
+#[test]
+fn every_truncated_file_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, bytes) in samples(folder.path()) {
+        for length in 0..bytes.len() {
+            if length % 7 == 0 || length < 128 || length + 64 > bytes.len() {
+                refuse(
+                    folder.path(),
+                    &bytes[..length],
+                    &format!("{name} cut to {length} bytes"),
+                );
+            }
+        }
+        let longer = [&bytes[..], &[0; 64]].concat();
+        let error = refuse(folder.path(), &longer, "longer");
+        assert!(matches!(error, Error::Length { .. }), "{error}");
+    }
+}
+
+#[test]
+fn every_flipped_bit_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, bytes) in samples(folder.path()) {
+        for at in 0..bytes.len() {
+            let mut damaged = bytes.clone();
+            damaged[at] ^= 1 << (at % 8);
+            refuse(
+                folder.path(),
+                &damaged,
+                &format!("{name} with bit {} of byte {at} flipped", at % 8),
+            );
+        }
+    }
+}
+
+#[test]
+fn a_damaged_section_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, bytes) in samples(folder.path()) {
+        for (section, start, length) in support::sections(&bytes) {
+            for at in [start, start + length.saturating_sub(1)] {
+                if length > 0 {
+                    let mut damaged = bytes.clone();
+                    damaged[at] ^= 0x80;
+                    let message =
+                        refuse(folder.path(), &damaged, &format!("{name}/{section}")).to_string();
+                    assert!(
+                        message.contains(&format!("hostile: {section}: ")),
+                        "{message}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn wrong_values_behind_right_checksums_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, bytes) in samples(folder.path()) {
+        for (section, start, length) in support::sections(&bytes) {
+            // A title (where it ends, too), a price or a time may be any; their checksum is all that protects them.
+            let free = ["ttl.off", "ttl.dat", "price", "valid", "meta"].contains(&section.as_str());
+            for at in (start..start + length).filter(|_| !free) {
+                for value in [0, 1, 0x7f, 0x80, 0xff, bytes[at] ^ 1] {
+                    let mut damaged = bytes.clone();
+                    damaged[at] = value;
+                    if damaged == bytes {
+                        continue;
+                    }
+                    support::reseal(&mut damaged);
+                    let what = format!("{name}/{section}+{} = {value}", at - start);
+                    let path = folder.path().join("hostile");
+                    std::fs::write(&path, &damaged).unwrap();
+                    let used = support::use_everything(&path);
+                    // Scores may move without leaving their order, and creation times too.
+                    let may_pass = ["scores", "created", "avail", "brand", "category"]
+                        .contains(&section.as_str());
+                    match verify(&path) {
+                        Ok(_) => assert!(may_pass && used.is_ok(), "{what} was not noticed"),
+                        Err(e) => assert!(
+                            e.to_string().starts_with(&*path.to_string_lossy()),
+                            "{what}: {e}"
+                        ),
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_score_that_is_not_finite_is_refused_when_it_is_used() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, bytes) = samples(folder.path()).remove(1);
+    for (section, start, _) in support::sections(&bytes) {
+        if section == "scores" || section == "by.score" {
+            for score in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+                let mut damaged = bytes.clone();
+                damaged[start..start + 4].copy_from_slice(&score.to_le_bytes());
+                support::reseal(&mut damaged);
+                std::fs::write(folder.path().join("hostile"), &damaged).unwrap();
+                let error = support::use_everything(&folder.path().join("hostile"))
+                    .unwrap_err()
+                    .to_string();
+                assert!(
+                    error.contains(&format!("hostile: {section}: the score of item")),
+                    "{error}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn other_versions_types_and_catalogs_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = samples(folder.path());
+    let mut newer = files[0].1.clone();
+    newer[8] = 2;
+    support::reseal(&mut newer);
+    assert!(matches!(
+        refuse(folder.path(), &newer, "newer"),
+        Error::Version {
+            found: 2,
+            supported: 1,
+            ..
+        }
+    ));
+    assert!(matches!(
+        refuse(folder.path(), b"PAR1 and so on, for a while", "foreign"),
+        Error::NotAnArtifact { .. }
+    ));
+    assert!(matches!(
+        Signal::open(&folder.path().join("catalog")),
+        Err(Error::WrongType { .. })
+    ));
+    assert!(matches!(
+        Catalog::open(&folder.path().join("popularity")),
+        Err(Error::WrongType { .. })
+    ));
+
+    let other = folder.path().join("other");
+    build(
+        &other,
+        vec![Row {
+            id: "apple".into(),
+            ..Row::default()
+        }],
+        serde_json::Map::new(),
+    )
+    .unwrap();
+    let signal = Signal::open(&folder.path().join("popularity")).unwrap();
+    let refused = signal.check_catalog(&Catalog::open(&other).unwrap());
+    assert!(matches!(refused, Err(Error::OtherCatalog { .. })));
+    assert!(matches!(
+        Catalog::open(folder.path()),
+        Err(Error::Io { .. })
+    ));
+}
