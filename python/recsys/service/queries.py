@@ -1,0 +1,133 @@
+"""From a body to a query: one typed decode, the checks that need more than one field, and the defaults."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from recsys.contracts.config import Mode, derive_segment
+from recsys.contracts.http import (
+    DEFAULT_K,
+    DEFAULT_SEGMENT,
+    MAX_EXPLAINED_K,
+    ListWarning,
+    RecommendRequest,
+    SimilarRequest,
+)
+from recsys.contracts.problems import ProblemCode
+from recsys.contracts.pseudonym import identify, pseudonym
+from recsys.ranking.snapshot import Snapshot
+from recsys.service.auth import Principal, require_admin
+from recsys.service.problems import ProblemError
+from recsys.service.state import Tenant
+from recsys.service.transport import JSON_TYPE, Request
+
+RequestT = TypeVar("RequestT", RecommendRequest, SimilarRequest)
+
+
+class Query(Struct, frozen=True):
+    """A request that can be ranked: every default filled in, every check passed."""
+
+    request: RecommendRequest | SimilarRequest
+    snapshot: Snapshot
+    segment: str
+    k: int
+    now: datetime
+    user: str
+    """The pseudonym."""
+    anchors: list[str]
+    mode: Mode | None
+    weights: tuple[float, float, float] | None
+    warnings: list[ListWarning]
+
+
+def decode_body(request: Request, decoder: msgspec.json.Decoder[RequestT]) -> RequestT:
+    """Return the body as a struct; raises 415 when it is not said to be JSON, 400 when it is not valid."""
+    content_type = request.headers.get("content-type")
+    if content_type != JSON_TYPE and not _is_json(content_type):
+        raise ProblemError(
+            ProblemCode.UNSUPPORTED_MEDIA_TYPE, f"content-type is {content_type!r}; send {JSON_TYPE}"
+        )
+    try:
+        return decoder.decode(request.body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise ProblemError(ProblemCode.INVALID_REQUEST, str(error)) from error
+
+
+def make_query(
+    body: RecommendRequest | SimilarRequest, tenant: Tenant, principal: Principal, request_id: str
+) -> Query:
+    """Return the query of a decoded body; raises 403, 404 or 422 as the contract says."""
+    options = body.options
+    if options.explain == "full":
+        require_admin(principal, "options.explain full")
+    if options.include_trace:
+        require_admin(principal, "options.include_trace")
+    snapshot = tenant.snapshots.get(body.surface)
+    if snapshot is None:
+        raise ProblemError(
+            ProblemCode.CONFIG_NOT_FOUND, f"surface: tenant {tenant.name!r} has no surface {body.surface!r}"
+        )
+    warnings: list[ListWarning] = []
+    segment = body.segment or _derive_segment(body, tenant, warnings)
+    k = _choose_k(body, tenant, warnings)
+    if options.explain != "none" and k > MAX_EXPLAINED_K:
+        raise ProblemError(
+            ProblemCode.EXPLAIN_TOO_LARGE, f"k is {k}; a list is explained up to k {MAX_EXPLAINED_K}"
+        )
+    if isinstance(body, RecommendRequest):
+        user = identify(body.user.user_id, body.user.anonymous_id, body.user.session_id)
+        if user is None:
+            raise ProblemError(
+                ProblemCode.UNPROCESSABLE_ENTITY, "user: give user_id, anonymous_id or session_id"
+            )
+        anchors = body.anchors.item_ids[: body.anchors.max_anchors]
+        mode: Mode | None = None
+    else:
+        # Nobody is named, so the list belongs to its request alone and no two of them join.
+        user, anchors, mode = request_id, [body.item_id], "cooc"
+    weights = body.weights if tenant.config.flags.accept_caller_weights else None
+    return Query(
+        request=body,
+        snapshot=snapshot,
+        segment=segment,
+        k=k,
+        now=body.context.now or datetime.now(UTC),
+        user=pseudonym(tenant.salt, user),
+        anchors=anchors,
+        mode=mode,
+        weights=None if weights is None else (weights.pop, weights.cooc, weights.emb),
+        warnings=warnings,
+    )
+
+
+def _derive_segment(
+    body: RecommendRequest | SimilarRequest, tenant: Tenant, warnings: list[ListWarning]
+) -> str:
+    context = body.context
+    if tenant.config.segmentation:
+        derived = derive_segment(
+            tenant.config, locale=context.locale, country=context.country, device=context.device
+        )
+        if derived is not None:
+            return derived
+    warnings.append(ListWarning("DEFAULT_APPLIED", f"segment: {DEFAULT_SEGMENT}"))
+    return DEFAULT_SEGMENT
+
+
+def _choose_k(body: RecommendRequest | SimilarRequest, tenant: Tenant, warnings: list[ListWarning]) -> int:
+    max_k = tenant.config.limits.max_k
+    if body.k is None:
+        k = min(DEFAULT_K, max_k)
+        warnings.append(ListWarning("DEFAULT_APPLIED", f"k: {k}"))
+        return k
+    if body.k > max_k:
+        raise ProblemError(ProblemCode.INVALID_REQUEST, f"k is {body.k}; this tenant has at most {max_k}")
+    return body.k
+
+
+def _is_json(content_type: str | None) -> bool:
+    return content_type is not None and content_type.partition(";")[0].strip().lower() == JSON_TYPE

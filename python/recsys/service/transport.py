@@ -1,0 +1,106 @@
+"""What a handler sees of HTTP: a request whose body is read and bounded, and a response that is bytes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable
+from typing import Protocol
+
+import msgspec
+
+from recsys.contracts.http import MAX_BODY_BYTES
+from recsys.contracts.problems import ProblemCode
+from recsys.service.problems import ProblemError
+
+JSON_TYPE = "application/json"
+_JSON_ENCODER = msgspec.json.Encoder()
+
+
+class Headers(Protocol):
+    """The headers of a request, by lower-case name."""
+
+    def get(self, key: str, /) -> str | None:
+        """Return the first value of a header, or ``None``."""
+
+
+class Scope(Protocol):
+    """The head of a request, as RSGI gives it."""
+
+    proto: str
+    method: str
+    path: str
+
+    @property
+    def headers(self) -> Headers:
+        """The headers of the request."""
+
+
+class HttpProtocol(Protocol):
+    """One HTTP exchange, as RSGI gives it."""
+
+    def __call__(self) -> Awaitable[bytes]:
+        """Read the whole body."""
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        """Read the body chunk by chunk."""
+
+    def response_bytes(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
+        """Answer."""
+
+
+class Request:
+    """A request with its body read."""
+
+    __slots__ = ("body", "headers", "method", "path", "request_id", "started")
+
+    def __init__(
+        self, method: str, path: str, headers: Headers, body: bytes, request_id: str, started: float
+    ) -> None:
+        """``started`` is the reading of ``time.perf_counter`` at which the head had arrived."""
+        self.method = method
+        self.path = path
+        self.headers = headers
+        self.body = body
+        self.request_id = request_id
+        self.started = started
+
+
+class Response:
+    """A status, a content type, a body, and headers beside the request id."""
+
+    __slots__ = ("body", "content_type", "headers", "status")
+
+    def __init__(
+        self,
+        status: int,
+        body: bytes,
+        content_type: str = JSON_TYPE,
+        headers: list[tuple[str, str]] | None = None,
+    ) -> None:
+        self.status = status
+        self.body = body
+        self.content_type = content_type
+        self.headers = headers
+
+
+def json_response(status: int, content: msgspec.Struct) -> Response:
+    """Return ``content`` as a JSON response."""
+    return Response(status, _JSON_ENCODER.encode(content))
+
+
+async def read_body(headers: Headers, protocol: HttpProtocol) -> bytes:
+    """Return the body; raises 413 before more than the limit of 1 MiB is held in memory."""
+    declared = headers.get("content-length")
+    if declared is not None and declared.isdecimal():
+        if int(declared) > MAX_BODY_BYTES:
+            raise _too_large()
+        return await protocol()
+    chunks = bytearray()
+    async for chunk in protocol:
+        chunks += chunk
+        if len(chunks) > MAX_BODY_BYTES:
+            raise _too_large()
+    return bytes(chunks)
+
+
+def _too_large() -> ProblemError:
+    return ProblemError(ProblemCode.PAYLOAD_TOO_LARGE, f"a body has at most {MAX_BODY_BYTES} bytes")

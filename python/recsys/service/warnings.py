@@ -1,0 +1,44 @@
+"""The warnings that a ranked list earns, in a fixed order."""
+
+from __future__ import annotations
+
+from recsys._native import Ranked
+from recsys.contracts.http import ListWarning
+from recsys.ranking.plans import CompiledPlan
+from recsys.service.queries import Query
+
+_CONSTRAINTS = ("required_tags", "forbidden_tags", "max_per_tag")
+_INELIGIBLE = ("not_included", "unavailable", "expired", "excluded", "blocked")
+
+
+def list_warnings(query: Query, plan: CompiledPlan, ranked: Ranked) -> list[ListWarning]:
+    """Return the warnings about ``ranked``, after those about the request itself."""
+    warnings = list(query.warnings)
+    warnings += (ListWarning("SIGNAL_UNAVAILABLE", f"{name}: no artifact") for name in plan.missing)
+    for name, asked, found in ranked.source_keys:
+        if asked and not found:
+            warnings.append(ListWarning("SIGNAL_UNAVAILABLE", f"{name}: knows none of {asked} keys"))
+        elif found < asked:
+            warnings.append(ListWarning("SIGNAL_PARTIAL", f"{name}: knows {found} of {asked} keys"))
+    filtered = ranked.filtered
+    dropped = [f"{name}: {filtered[name]}" for name in _CONSTRAINTS if filtered.get(name)]
+    if dropped:
+        warnings.append(ListWarning("CONSTRAINTS_FILTERED", "dropped by " + ", ".join(dropped)))
+    warnings += (ListWarning("RULE_PIN_INJECTED", item_id) for item_id in ranked.pins_injected)
+    if query.request.candidates.include_ids:
+        warnings += _include_warnings(ranked)
+    warnings += (ListWarning("FALLBACK_USED", rung) for rung in ranked.rungs)
+    return warnings
+
+
+def _include_warnings(ranked: Ranked) -> list[ListWarning]:
+    warnings: list[ListWarning] = []
+    filtered = ranked.filtered
+    dropped = [f"{name}: {filtered[name]}" for name in _INELIGIBLE if filtered.get(name)]
+    if ranked.include_unknown:
+        dropped.append(f"unknown: {ranked.include_unknown}")
+    if dropped:
+        warnings.append(ListWarning("CANDIDATES_INCLUDE_FILTERED", ", ".join(dropped)))
+    if not ranked.item_ids:
+        warnings.append(ListWarning("CANDIDATES_INCLUDE_EMPTY", "none of include_ids may be returned"))
+    return warnings
