@@ -98,12 +98,12 @@ def interactions_of(data: RetailData) -> pa.Table:
     )
 
 
-def age_segments_of(data: RetailData) -> pa.ChunkedArray[pa.StringScalar]:
+def age_segments_of(data: RetailData) -> pa.Array[Any]:
     """Return each purchase's segment: ``age-25-34`` and so on, ``default`` for a household of unknown age."""
     households = data.demographics["household_id"].combine_chunks()
-    groups = pa.array([f"age-{age}" for age in data.demographics["age"].to_pylist()])
-    row_of = pc.index_in(data.transactions["household_id"], households)
-    return pa.chunked_array([groups.take(row_of.combine_chunks()).fill_null(NO_SEGMENT)])
+    row_of = pc.index_in(data.transactions["household_id"].combine_chunks(), households)
+    groups = pa.array([f"age-{age}" for age in data.demographics["age"].to_pylist()], pa.string())
+    return groups.take(row_of).fill_null(NO_SEGMENT)
 
 
 def catalog_of(data: RetailData) -> pa.Table:

@@ -1,0 +1,71 @@
+"""The command line: lazy groups, exit codes, and where output goes."""
+
+import subprocess
+import sys
+
+import pytest
+
+from recsys.cli import main
+from recsys.cli.console import print_json, print_table
+from recsys.contracts.errors import RecsysError
+
+
+def test_help_imports_no_group_and_nothing_heavy() -> None:
+    program = (
+        "import sys; from recsys.cli.main import run; code = run(['--help']);"
+        "heavy = {'pyarrow', 'numpy', 'granian', 'recsys._native'} & sys.modules.keys();"
+        "sys.exit(repr(heavy) if heavy else code)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "artifact" in done.stdout
+
+
+@pytest.mark.parametrize("group", main.GROUPS)
+def test_every_group_can_be_imported_and_explains_itself(
+    group: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main.run([group, "--help"]) == 0
+    assert f"recsys {group}" in capsys.readouterr().out
+
+
+def test_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.run(["--version"]) == 0
+    assert capsys.readouterr().out.strip().count(".") == 2
+
+
+@pytest.mark.parametrize(
+    "arguments", [["nonsense"], ["demo", "prepare", "--nonsense"], ["artifact", "neighbors"]]
+)
+def test_usage_error_exits_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.run(arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "rror" in captured.err
+
+
+def test_known_failure_is_one_line_on_stderr_and_exits_1(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RecsysError("rows.csv line 3:\n  price is 'x'")
+
+    monkeypatch.setattr(main, "build_app", lambda: fail)
+    assert main.run([]) == 1
+    assert capsys.readouterr().err == "error: rows.csv line 3: price is 'x'\n"
+
+
+def test_command_that_decides_returns_its_own_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(main, "build_app", lambda: lambda *_, **__: 3)
+    assert main.run([]) == 3
+
+
+def test_json_is_indented_and_ends_the_line(capsys: pytest.CaptureFixture[str]) -> None:
+    print_json({"a": [1]})
+    assert capsys.readouterr().out == '{\n  "a": [\n    1\n  ]\n}\n'
+
+
+def test_table_shows_markup_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table(("tag", "items"), [("[bold]milk", 1200)])
+    assert "[bold]milk" in (out := capsys.readouterr().out)
+    assert "1,200" in out
