@@ -17,7 +17,7 @@ from recsys.contracts.errors import RecsysError
 T = TypeVar("T")
 
 MAX_DOCUMENT_BYTES = 1024 * 1024
-_PLACE = re.compile(r"^(?P<problem>.*) - at `(?P<kind>key in )?`?\$(?P<path>.*)`$", re.DOTALL)
+_PLACE = re.compile(r"^(?P<problem>.*) - at `(?:key` in `)?\$(?P<path>.*)`$", re.DOTALL)
 _ANY_KEY = "[...]"
 
 
@@ -83,6 +83,7 @@ def _split(message: str) -> tuple[str, str]:
 
 def _name_keys(value: object, target: type[object], path: str) -> str:
     """Replace each ``[...]`` of a path by the key at fault, found by offering one key at a time."""
+    original = path
     while _ANY_KEY in path:
         before, after = path.split(_ANY_KEY, 1)
         mapping = _at(value, before)
@@ -93,7 +94,7 @@ def _name_keys(value: object, target: type[object], path: str) -> str:
             try:
                 msgspec.convert(alone, target)
             except msgspec.ValidationError as error:
-                if _split(str(error))[1].startswith(before + _ANY_KEY):
+                if _split(str(error))[1] == original:
                     value, path = alone, f"{before}.{key}{after}"
                     break
         else:

@@ -1,0 +1,39 @@
+"""Who is calling: an API key turned into a tenant and roles."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from msgspec import Struct
+
+from recsys.control.keys import Role, match_key
+from recsys.control.store import NotFoundError, Reader
+from recsys.control.tenants import find_tenant
+
+
+class Principal(Struct, frozen=True):
+    """A caller whose credential was verified. ``subject`` names it in the audit trail (``key:<id>``)."""
+
+    subject: str
+    tenant_id: str
+    roles: frozenset[Role]
+    is_suspended: bool = False
+
+    def has_any(self, *roles: Role) -> bool:
+        """Whether the caller has at least one of the roles."""
+        return not self.roles.isdisjoint(roles)
+
+
+def authenticate_key(reader: Reader, secret: bytes, text: str, now: datetime) -> Principal | None:
+    """Return the principal of an API key, or ``None`` when it is unknown, revoked or expired.
+
+    ``is_suspended`` tells that the tenant is: the caller is known (403), not refused (401).
+    """
+    key = match_key(reader, secret, text, now)
+    if key is None:
+        return None
+    try:
+        tenant = find_tenant(reader, key.tenant_id)
+    except NotFoundError:
+        return None
+    return Principal(f"key:{key.key_id}", key.tenant_id, frozenset(key.roles), tenant.state == "suspended")
