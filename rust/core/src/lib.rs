@@ -13,6 +13,7 @@ compile_error!(
 #[cfg(not(target_pointer_width = "64"))]
 compile_error!("offsets are 64 bits wide; a narrower target could not address what they point at");
 
+pub mod builders;
 pub mod catalog;
 pub mod error;
 pub mod format;

@@ -1,0 +1,126 @@
+//! [`Kernel`]: one row of the co-visitation matrix, summed session by session into a dense array (Gustavson 1978).
+//!
+//! A row is summed in ascending order of sessions, whoever computes it and whenever, so its floats are always the same.
+
+use super::sessions::{Detail, View};
+use crate::Ordinal;
+
+/// Room to sum rows in, one per thread, as large as the catalog.
+#[derive(Debug)]
+pub(super) struct Kernel {
+    detail: Detail,
+    window_ms: u64,
+    support: Vec<u32>,
+    /// Empty when every weight is 1: then the sum is the support.
+    sums: Vec<f64>,
+    /// With times: the session that counted an item last, so that none counts it twice.
+    counted: Vec<u32>,
+    /// The items of the row, and room for one more.
+    touched: Vec<Ordinal>,
+    touched_len: usize,
+}
+
+impl Kernel {
+    /// Room for a catalog of `n_items`; `window_ms` matters with times only.
+    pub(super) fn new(n_items: usize, detail: Detail, window_ms: u64) -> Self {
+        Self {
+            detail,
+            window_ms,
+            support: vec![0; n_items],
+            sums: vec![0.0; if detail == Detail::Plain { 0 } else { n_items }],
+            counted: vec![u32::MAX; if detail == Detail::Times { n_items } else { 0 }],
+            touched: vec![0; n_items + 1],
+            touched_len: 0,
+        }
+    }
+
+    /// Sums the row of `item`, which is in the sessions `postings`, and shows each entry once: the other item, the sum
+    /// of the products of weights, and the number of sessions.
+    pub(super) fn row(
+        &mut self,
+        item: Ordinal,
+        postings: &[u32],
+        sessions: &View<'_>,
+        mut show: impl FnMut(Ordinal, f64, u32),
+    ) {
+        match self.detail {
+            Detail::Plain => self.sum_plain(postings, sessions),
+            Detail::Weights => self.sum_weights(item, postings, sessions),
+            Detail::Times => self.sum_times(item, postings, sessions),
+        }
+        for &other in &self.touched[..self.touched_len] {
+            let support = std::mem::take(&mut self.support[other as usize]);
+            let sum = match self.detail {
+                Detail::Plain => f64::from(support),
+                Detail::Weights | Detail::Times => std::mem::take(&mut self.sums[other as usize]),
+            };
+            if let Some(counted) = self.counted.get_mut(other as usize) {
+                *counted = u32::MAX;
+            }
+            if other != item {
+                show(other, sum, support);
+            }
+        }
+        self.touched_len = 0;
+    }
+
+    #[inline]
+    fn touch(&mut self, other: Ordinal) {
+        // Written always and counted when new: a store is cheaper than a branch that nobody can predict.
+        let support = &mut self.support[other as usize];
+        self.touched[self.touched_len] = other;
+        self.touched_len += usize::from(*support == 0);
+        *support += 1;
+    }
+
+    fn sum_plain(&mut self, postings: &[u32], sessions: &View<'_>) {
+        for &session in postings {
+            for &other in sessions.items(session) {
+                self.touch(other);
+            }
+        }
+    }
+
+    fn sum_weights(&mut self, item: Ordinal, postings: &[u32], sessions: &View<'_>) {
+        for &session in postings {
+            let session = sessions.session(session);
+            let Ok(own) = session.items.binary_search(&item) else {
+                continue;
+            };
+            let own_weight = f64::from(session.weights[own]);
+            for (&other, &weight) in session.items.iter().zip(session.weights) {
+                self.touch(other);
+                self.sums[other as usize] += own_weight * f64::from(weight);
+            }
+        }
+    }
+
+    fn sum_times(&mut self, item: Ordinal, postings: &[u32], sessions: &View<'_>) {
+        for &number in postings {
+            let session = sessions.session(number);
+            // Windows of the item's events may overlap; `next` keeps each event of the session to one visit.
+            let mut next = 0;
+            for (own, _) in session
+                .items
+                .iter()
+                .enumerate()
+                .filter(|(_, i)| **i == item)
+            {
+                let (ts_ms, own_weight) = (session.times[own], f64::from(session.weights[own]));
+                next += session.times[next..own.max(next)]
+                    .partition_point(|t| ts_ms.abs_diff(*t) > self.window_ms);
+                while let Some(t) = session.times.get(next)
+                    && (next <= own || ts_ms.abs_diff(*t) <= self.window_ms)
+                {
+                    let (other, weight) = (session.items[next], f64::from(session.weights[next]));
+                    next += 1;
+                    if self.counted[other as usize] != number {
+                        self.counted[other as usize] = number;
+                        self.touch(other);
+                        self.sums[other as usize] += own_weight * weight;
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,317 @@
+//! [`CoocBuilder`]: which items share sessions, and how much more than chance would have it.
+//!
+//! Rows are buffered by session (`rows`), grouped into sessions (`sessions`), multiplied with themselves row by row
+//! (`kernel`), scored and cut to the best (`neighbours`, `best`).
+
+mod best;
+mod kernel;
+mod neighbours;
+mod rows;
+mod sessions;
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+
+use serde_json::{Map, Value};
+
+use self::neighbours::{Question, Totals, rank};
+use self::rows::{Event, TimedEvent, mix};
+use self::sessions::{Detail, Sessions};
+use super::metadata::{extend, object};
+use super::partitions::Partitions;
+use super::{Built, Limits, check_lengths};
+use crate::catalog::Catalog;
+use crate::error::{Error, Result};
+use crate::signal::{KeyType, SignalWriter, Spec};
+use crate::{NONE, Ordinal};
+
+/// Smallest and largest weight of an event; between them no sum, product or quotient leaves the range of f32.
+pub const WEIGHTS: std::ops::RangeInclusive<f32> = 1e-6..=1e6;
+
+/// How the sum of a pair (a, b) becomes its score; n is an item's sum of squared weights, N the number of sessions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Normalization {
+    /// The sum itself: without weights, the number of sessions with both.
+    Count,
+    /// sum / (sqrt(n_a) * sqrt(n_b)).
+    Cosine,
+    /// sum / (n_a + n_b - sum).
+    Jaccard,
+    /// sum * N / (n_a * n_b).
+    Lift,
+}
+
+impl Normalization {
+    /// The word for it in parameters and metadata.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Count => "count",
+            Self::Cosine => "cosine",
+            Self::Jaccard => "jaccard",
+            Self::Lift => "lift",
+        }
+    }
+
+    /// The normalisation of that name.
+    pub fn parse(name: &str) -> Result<Self> {
+        [Self::Count, Self::Cosine, Self::Jaccard, Self::Lift]
+            .into_iter()
+            .find(|n| n.name() == name)
+            .ok_or_else(|| {
+                Error::Build(format!(
+                    "normalization `{name}`: must be count, cosine, jaccard or lift"
+                ))
+            })
+    }
+}
+
+/// What a co-visitation signal is built by.
+#[derive(Clone, Copy, Debug)]
+pub struct CoocParams {
+    /// From sums to scores.
+    pub normalization: Normalization,
+    /// Two items go together only if an event of one is at most this far from an event of the other.
+    pub window_ms: Option<i64>,
+    /// Fewest sessions with both items.
+    pub min_support: u32,
+    /// Most neighbours of an item.
+    pub top_n: usize,
+    /// Most items of a session; of a session with more, as many are drawn.
+    pub max_items_per_session: usize,
+}
+
+#[derive(Debug)]
+enum Rows {
+    Plain(Partitions<Event>),
+    Timed(Partitions<TimedEvent>),
+}
+
+/// Collects rows of (session, item, time, weight) and writes the `cooc` signal.
+#[derive(Debug)]
+pub struct CoocBuilder {
+    params: CoocParams,
+    limits: Limits,
+    n_items: usize,
+    rows: Rows,
+    has_weights: bool,
+    kept_rows: u64,
+    unknown_items: u64,
+    zero_weights: u64,
+}
+
+impl CoocBuilder {
+    /// A builder without rows, for a catalog of `n_items`.
+    pub fn new(n_items: usize, params: CoocParams, limits: Limits) -> Result<Self> {
+        for (name, bad, why) in [
+            ("top_n", params.top_n == 0, "must be 1 or more"),
+            (
+                "max_items_per_session",
+                params.max_items_per_session < 2,
+                "must be 2 or more",
+            ),
+            ("min_support", params.min_support == 0, "must be 1 or more"),
+            (
+                "window_ms",
+                params.window_ms.is_some_and(|w| w < 0),
+                "must be 0 or more",
+            ),
+        ] {
+            if bad {
+                return Err(Error::Build(format!("{name}: {why}")));
+            }
+        }
+        let rows = match params.window_ms {
+            None => Rows::Plain(Partitions::new(&limits)),
+            Some(_) => Rows::Timed(Partitions::new(&limits)),
+        };
+        Ok(Self {
+            params,
+            limits,
+            n_items,
+            rows,
+            has_weights: false,
+            kept_rows: 0,
+            unknown_items: 0,
+            zero_weights: 0,
+        })
+    }
+
+    /// Adds rows: equally long columns of session keys, ordinals, Unix milliseconds and weights.
+    ///
+    /// Rows of an unknown item ([`NONE`]) and rows of weight 0 are counted and left out.
+    pub fn push(
+        &mut self,
+        sessions: &[u64],
+        ordinals: &[Ordinal],
+        ts_ms: &[i64],
+        weights: &[f32],
+    ) -> Result<()> {
+        check_lengths(&[
+            ("sessions", sessions.len()),
+            ("ordinals", ordinals.len()),
+            ("ts_ms", ts_ms.len()),
+            ("weights", weights.len()),
+        ])?;
+        for (i, (((&session, &item), &ts_ms), &weight)) in sessions
+            .iter()
+            .zip(ordinals)
+            .zip(ts_ms)
+            .zip(weights)
+            .enumerate()
+        {
+            if item == NONE {
+                self.unknown_items += 1;
+                continue;
+            }
+            if item as usize >= self.n_items {
+                return Err(Error::Build(format!(
+                    "row {i}: ordinal {item}, the catalog has {} items",
+                    self.n_items
+                )));
+            }
+            if weight == 0.0 {
+                self.zero_weights += 1;
+                continue;
+            }
+            if !WEIGHTS.contains(&weight) {
+                return Err(Error::Build(format!(
+                    "row {i}: weight {weight} is not 0 or from 1e-6 to 1e6"
+                )));
+            }
+            self.has_weights |= weight != 1.0;
+            self.kept_rows += 1;
+            let session = mix(session);
+            let event = Event {
+                session,
+                item,
+                weight,
+            };
+            match &mut self.rows {
+                Rows::Plain(rows) => rows.push(session, event)?,
+                Rows::Timed(rows) => rows.push(session, TimedEvent { event, ts_ms })?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the signal to `path`.
+    pub fn finish(
+        self,
+        path: &Path,
+        catalog: &Catalog,
+        mut metadata: Map<String, Value>,
+    ) -> Result<Built> {
+        if catalog.len() != self.n_items {
+            return Err(Error::Build(format!(
+                "the catalog has {} items, the builder was made for {}",
+                catalog.len(),
+                self.n_items
+            )));
+        }
+        let params = self.params;
+        self.limits.pool()?.install(|| {
+            let ready = self.prepare()?;
+            let spec = Spec {
+                kind: "cooc".to_owned(),
+                key_type: KeyType::Item,
+                wide_scores: ready.is_wide,
+                by_item: false,
+                keys: Vec::new(),
+            };
+            let mut writer = SignalWriter::create(path, catalog, spec)?;
+            ready.rank(|list| writer.push_list(list))?;
+            let names = object([
+                ("normalization", params.normalization.name().into()),
+                ("window_ms", params.window_ms.into()),
+                ("min_support", params.min_support.into()),
+                ("top_n", params.top_n.into()),
+                ("max_items_per_session", params.max_items_per_session.into()),
+            ]);
+            extend(&mut metadata, names, &ready.counts)?;
+            Ok(Built {
+                sha256: writer.finish(metadata)?,
+                counts: ready.counts,
+            })
+        })
+    }
+
+    fn prepare(self) -> Result<Ready> {
+        let Self {
+            params,
+            limits,
+            n_items,
+            rows,
+            has_weights,
+            kept_rows,
+            unknown_items,
+            zero_weights,
+        } = self;
+        let (cap, folder) = (params.max_items_per_session, &limits.scratch_dir);
+        // Half of the bound was for rows; as they go, a quarter is for sessions and a quarter for postings.
+        let quarter = limits.memory_bytes / 4;
+        let (sessions, detail) = match rows {
+            Rows::Plain(rows) => {
+                let detail = if has_weights {
+                    Detail::Weights
+                } else {
+                    Detail::Plain
+                };
+                (
+                    Sessions::of_events(rows, detail, cap, kept_rows, folder, quarter)?,
+                    detail,
+                )
+            }
+            Rows::Timed(rows) => (
+                Sessions::of_timed_events(rows, cap, kept_rows, folder, quarter)?,
+                Detail::Times,
+            ),
+        };
+        let totals = Totals::of(&sessions, n_items);
+        let counts = object([
+            ("rows", kept_rows.into()),
+            ("sessions", sessions.len().into()),
+            ("heavy_sessions", sessions.heavy.into()),
+            ("dropped_by_cap", sessions.dropped.into()),
+            ("unknown_items", unknown_items.into()),
+            ("zero_weights", zero_weights.into()),
+        ]);
+        let question = Question {
+            normalization: params.normalization,
+            detail,
+            window_ms: params.window_ms.map_or(0, i64::unsigned_abs),
+            min_support: params.min_support,
+            top_n: params.top_n,
+            memory_bytes: quarter,
+        };
+        // Counts stay exact: f32 has every whole number up to 2^24.
+        let is_wide = params.normalization == Normalization::Count
+            && totals.largest_sum() > f64::from(1 << 24);
+        Ok(Ready {
+            question,
+            sessions,
+            totals,
+            is_wide,
+            counts,
+        })
+    }
+}
+
+/// Sessions and totals, before the first pair.
+struct Ready {
+    question: Question,
+    sessions: Sessions,
+    totals: Totals,
+    is_wide: bool,
+    counts: Map<String, Value>,
+}
+
+impl Ready {
+    fn rank(&self, write: impl FnMut(&[(Ordinal, f64)]) -> Result<()> + Send) -> Result<()> {
+        if self.is_wide {
+            rank::<u128>(&self.question, &self.sessions, &self.totals, write)
+        } else {
+            rank::<u64>(&self.question, &self.sessions, &self.totals, write)
+        }
+    }
+}

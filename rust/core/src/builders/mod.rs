@@ -1,0 +1,68 @@
+//! Builders: rows of interactions in, in any order and any batches; a signal out, always the same bytes.
+//!
+//! [`PopularityBuilder`] sums decayed weights per segment, [`CoocBuilder`] finds the items that share sessions, and
+//! [`SignalPacker`] takes lists that somebody else computed. [`strings`] turns Arrow string arrays into the numbers
+//! that the builders work on. `docs/builders.md` has the formulas.
+//!
+//! The first two keep within [`Limits::memory_bytes`] by putting rows aside in unnamed scratch files ([`scratch`],
+//! [`partitions`]), which the system removes when the builder is finished, fails, is dropped or is killed. None of
+//! them lets the order of rows, the size of batches, the number of threads or the memory bound reach the result:
+//! sums are in whole numbers, or taken in an order that the content fixes.
+
+pub mod cooc;
+mod metadata;
+mod partitions;
+mod scratch;
+pub mod strings;
+
+use std::path::PathBuf;
+
+use rayon::{ThreadPool, ThreadPoolBuilder};
+
+use crate::error::{Error, Result};
+
+pub use cooc::CoocBuilder;
+
+/// What a builder may use of the machine.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Bytes for rows and intermediate results; more than that goes to scratch files.
+    pub memory_bytes: u64,
+    /// Folder for scratch files; it must exist.
+    pub scratch_dir: PathBuf,
+    /// Threads, 0 for one per core.
+    pub threads: usize,
+}
+
+impl Limits {
+    fn pool(&self) -> Result<ThreadPool> {
+        ThreadPoolBuilder::new()
+            .num_threads(self.threads)
+            .build()
+            .map_err(|e| Error::Build(format!("threads: {e}")))
+    }
+}
+
+/// A file that a builder has written.
+#[derive(Clone, Debug)]
+pub struct Built {
+    /// Hex SHA-256 of the file.
+    pub sha256: String,
+    /// The numbers that went into its metadata under `counts`.
+    pub counts: serde_json::Map<String, serde_json::Value>,
+}
+
+/// Refuses columns of different lengths, naming each with its length.
+fn check_lengths(columns: &[(&str, usize)]) -> Result<()> {
+    if columns.iter().all(|(_, length)| *length == columns[0].1) {
+        return Ok(());
+    }
+    let lengths: Vec<String> = columns
+        .iter()
+        .map(|(name, n)| format!("{name} {n}"))
+        .collect();
+    Err(Error::Build(format!(
+        "columns differ in length: {}",
+        lengths.join(", ")
+    )))
+}
