@@ -1,0 +1,127 @@
+"""The store under kill -9, a full map, and several processes and threads."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from recsys.control.lmdb_store import LmdbStore
+from recsys.control.plane import ControlPlane
+from recsys.control.store import ControlError, Table, Writer
+
+WRITER = Path(__file__).with_name("writer_process.py")
+KILLS = int(os.environ.get("RECSYS_TEST_KILLS", "8"))
+
+
+def test_what_was_acknowledged_survives_kills_at_random_moments(tmp_path: Path) -> None:
+    folder = tmp_path / "control"
+    plane = ControlPlane.open(folder)
+    plane.create_tenant("demo", actor="test")
+    plane.close()
+    moments = random.Random(4)
+    for _ in range(KILLS):
+        writer = subprocess.Popen(
+            [sys.executable, str(WRITER), str(folder)], stdout=subprocess.PIPE, text=True
+        )
+        assert writer.stdout is not None
+        acknowledged = [writer.stdout.readline().strip()]
+        time.sleep(moments.uniform(0.0, 0.05))
+        writer.kill()
+        acknowledged += [line.strip() for line in writer.stdout if line.endswith("\n")]
+        writer.stdout.close()
+        writer.wait()
+
+        plane = ControlPlane.open(folder)
+        plane.verify()
+        audited = [entry.after for entry in plane.audit_entries("demo", limit=1_000_000)][::-1]
+        # At most one change was committed and not yet told when the kill came.
+        told = len(acknowledged)
+        assert acknowledged in (audited[-told:], audited[-told - 1 : -1])
+        assert plane.document("demo", "config").revision.version == audited[-1]
+        plane.put("demo", "config", b"{}", author="after")
+        plane.close()
+
+
+def test_a_change_that_does_not_fit_grows_the_map(tmp_path: Path) -> None:
+    store = LmdbStore(tmp_path / "c", initial_map_bytes=256 * 1024)
+    before = store.map_bytes
+    for number in range(20):
+        store.update(lambda writer, n=number: writer.put(Table.DOCUMENTS, b"%d" % n, bytes(100_000)))
+    assert store.map_bytes > before
+    with store.read() as reader:
+        assert len(list(reader.scan(Table.DOCUMENTS))) == 20
+    store.close()
+
+
+def test_a_map_grown_by_another_process_is_taken_over(tmp_path: Path) -> None:
+    store = LmdbStore(tmp_path / "c", initial_map_bytes=256 * 1024)
+    program = (
+        "import sys; from pathlib import Path; from recsys.control.lmdb_store import LmdbStore\n"
+        "from recsys.control.store import Table\n"
+        "store = LmdbStore(Path(sys.argv[1]), initial_map_bytes=256 * 1024)\n"
+        "store.update(lambda w: w.put(Table.DOCUMENTS, b'big', bytes(5_000_000)))\n"
+        "store.close()"
+    )
+    subprocess.run([sys.executable, "-c", program, str(tmp_path / "c")], check=True)
+    with store.read() as reader:
+        assert len(reader.get(Table.DOCUMENTS, b"big") or b"") == 5_000_000
+    store.update(lambda writer: writer.put(Table.DOCUMENTS, b"more", b"1"))
+    store.close()
+
+
+def test_reads_of_other_threads_go_on_while_the_map_grows(tmp_path: Path) -> None:
+    store = LmdbStore(tmp_path / "c", initial_map_bytes=256 * 1024)
+    done = threading.Event()
+    seen: list[int] = []
+
+    def read() -> None:
+        while not done.is_set():
+            with store.read() as reader:
+                seen.append(len(list(reader.scan(Table.DOCUMENTS))))
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    try:
+        for number in range(30):
+            store.update(lambda writer, n=number: writer.put(Table.DOCUMENTS, b"%03d" % n, bytes(50_000)))
+    finally:
+        done.set()
+        thread.join()
+    store.close()
+    assert seen == sorted(seen)
+
+
+def test_a_failed_change_leaves_nothing_behind(tmp_path: Path) -> None:
+    store = LmdbStore(tmp_path / "c")
+
+    def change(writer: Writer) -> None:
+        writer.put(Table.DOCUMENTS, b"a", b"1")
+        raise ValueError("stop")
+
+    with pytest.raises(ValueError, match="stop"):
+        store.update(change)
+    with store.read() as reader:
+        assert reader.get(Table.DOCUMENTS, b"a") is None
+        with pytest.raises(ControlError, match="inside another"):
+            store.update(lambda writer: None)
+    store.close()
+
+
+def test_scan_keeps_to_its_prefix_in_both_directions(tmp_path: Path) -> None:
+    store = LmdbStore(tmp_path / "c")
+    names = [b"a\0\x01", b"a\0\xff", b"ab\0\x01", b"b"]
+    for name in names:
+        store.update(lambda writer, n=name: writer.put(Table.REVISIONS, n, b""))
+    with store.read() as reader:
+        assert [key for key, _ in reader.scan(Table.REVISIONS, b"a\0")] == names[:2]
+        assert [key for key, _ in reader.scan(Table.REVISIONS, b"a\0", reverse=True)] == names[1::-1]
+        assert [key for key, _ in reader.scan(Table.REVISIONS, reverse=True)] == names[::-1]
+        assert list(reader.scan(Table.REVISIONS, b"zz", reverse=True)) == []
+    store.close()

@@ -1,0 +1,166 @@
+"""Tenants, keys, documents and audit through the control plane."""
+
+from __future__ import annotations
+
+import stat
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from recsys.contracts.documents import InvalidDocument
+from recsys.control.keys import load_secret
+from recsys.control.lmdb_store import LmdbStore
+from recsys.control.plane import ControlPlane
+from recsys.control.store import (
+    ControlError,
+    CorruptStoreError,
+    NotFoundError,
+    Table,
+    VersionMismatchError,
+)
+
+A, B = b'{"defaults":{"mode":"cooc"}}', b'{"defaults":{"mode":"popularity"}}'
+
+
+def test_put_makes_a_document_current_and_its_etag_is_the_quoted_sha256(plane: ControlPlane) -> None:
+    revision = plane.put("demo", "config", b' {"defaults": {"mode": "cooc"}}', author="ann", comment="try")
+    stored = plane.document("demo", "config")
+    assert stored.data == A
+    assert stored.revision == revision
+    assert revision.etag == f'"{revision.version}"'
+    assert (revision.author, revision.comment) == ("ann", "try")
+
+
+def test_stale_expected_version_changes_nothing(plane: ControlPlane) -> None:
+    first = plane.put("demo", "config", A, author="ann")
+    plane.put("demo", "config", B, author="bob", expected=first.version)
+    before = plane.generation()
+    with pytest.raises(VersionMismatchError) as caught:
+        plane.put("demo", "config", b"{}", author="ann", expected=first.version)
+    assert caught.value.expected == first.version
+    assert plane.document("demo", "config").data == B
+    assert plane.generation() == before
+
+
+def test_invalid_document_is_refused_before_anything_changes(plane: ControlPlane) -> None:
+    before = plane.generation()
+    with pytest.raises(InvalidDocument):
+        plane.put("demo", "rules", b'[{"rule_id": "x"}]', author="ann")
+    assert plane.generation() == before
+
+
+def test_same_content_again_is_no_change(plane: ControlPlane) -> None:
+    first = plane.put("demo", "config", A, author="ann")
+    before = plane.generation()
+    assert plane.put("demo", "config", A, author="bob") == first
+    assert plane.generation() == before
+
+
+def test_rollback_without_a_version_before_is_refused(plane: ControlPlane) -> None:
+    with pytest.raises(NotFoundError):
+        plane.roll_back("demo", "config", author="ann")
+    plane.put("demo", "config", A, author="ann")
+    with pytest.raises(NotFoundError):
+        plane.roll_back("demo", "config", author="ann")
+    with pytest.raises(NotFoundError):
+        plane.roll_back("demo", "config", author="ann", to="0" * 64)
+
+
+def test_tenant_must_exist_and_be_one_path_segment(plane: ControlPlane) -> None:
+    with pytest.raises(NotFoundError):
+        plane.put("nobody", "config", A, author="ann")
+    for bad in ("", "..", "a/b", "a\0b", "x" * 129):
+        with pytest.raises(ControlError):
+            plane.create_tenant(bad, actor="ann")
+    with pytest.raises(ControlError, match="exists already"):
+        plane.create_tenant("demo", actor="ann")
+
+
+def test_key_authenticates_until_it_is_revoked(plane: ControlPlane) -> None:
+    key, text = plane.issue_key("demo", ("operator",), actor="ann", name="shop")
+    principal = plane.authenticate(text)
+    assert principal is not None
+    assert (principal.tenant_id, principal.subject) == ("demo", f"key:{key.key_id}")
+    assert principal.has_any("operator", "admin")
+    assert not principal.has_any("admin")
+    for wrong in ("", "rsk_", text[:-1], text + "0", f"rsk_{key.key_id}_{'0' * 64}", text.upper(), "é" * 90):
+        assert plane.authenticate(wrong) is None
+    plane.revoke_key(key.key_id, actor="ann")
+    assert plane.authenticate(text) is None
+
+
+def test_key_text_is_not_in_the_store_and_secrets_are_for_the_owner_alone(
+    plane: ControlPlane, tmp_path: Path
+) -> None:
+    _, text = plane.issue_key("demo", ("viewer",), actor="ann")
+    folder = tmp_path / "control"
+    assert text.rpartition("_")[2].encode() not in (folder / "data.mdb").read_bytes()
+    for path in folder.iterdir():
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert load_secret(folder) == load_secret(folder)
+
+
+def test_key_expires(tmp_path: Path) -> None:
+    now = [datetime(2026, 1, 1, tzinfo=UTC)]
+    plane = ControlPlane(LmdbStore(tmp_path / "c"), b"s" * 32, clock=lambda: now[0])
+    plane.create_tenant("demo", actor="ann")
+    _, text = plane.issue_key("demo", ("admin",), actor="ann", expires_at=now[0] + timedelta(hours=1))
+    assert plane.authenticate(text) is not None
+    now[0] += timedelta(hours=1)
+    assert plane.authenticate(text) is None
+    plane.close()
+
+
+def test_key_of_a_suspended_tenant_is_known_and_marked(plane: ControlPlane) -> None:
+    _, text = plane.issue_key("demo", ("service",), actor="ann")
+    plane.set_tenant_state("demo", "suspended", actor="ann")
+    principal = plane.authenticate(text)
+    assert principal is not None
+    assert principal.is_suspended
+
+
+def test_every_change_has_one_audit_entry_and_raises_the_generation(plane: ControlPlane) -> None:
+    plane.put("demo", "config", A, author="ann")
+    plane.put("demo", "config", B, author="bob")
+    plane.roll_back("demo", "config", author="eve", comment="worse")
+    key, _ = plane.issue_key("demo", ("viewer",), actor="ann")
+    plane.record_key_use(key.key_id)
+    entries = plane.audit_entries("demo")
+    assert [entry.action for entry in entries] == [
+        "key.issue",
+        "config.rollback",
+        "config.put",
+        "config.put",
+        "tenant.create",
+    ]
+    assert plane.generation() == len(entries)
+    assert entries[1].comment == "worse"
+    assert plane.audit_entries("demo", limit=1, before=3)[0].number == 2
+
+
+def test_changed_audit_entry_breaks_the_chain(tmp_path: Path) -> None:
+    store = LmdbStore(tmp_path / "c")
+    plane = ControlPlane(store, b"s" * 32)
+    plane.create_tenant("demo", actor="ann")
+    plane.create_tenant("other", actor="ann")
+    assert plane.verify().audit_entries == 2
+    with store.read() as reader:
+        entry = reader.get(Table.AUDIT, (1).to_bytes(8))
+    assert entry is not None
+    store.update(lambda writer: writer.put(Table.AUDIT, (1).to_bytes(8), entry.replace(b'"ann"', b'"eve"')))
+    with pytest.raises(CorruptStoreError, match="audit entry 1"):
+        plane.verify()
+    plane.close()
+
+
+def test_backup_is_a_whole_store(plane: ControlPlane, tmp_path: Path) -> None:
+    plane.put("demo", "config", A, author="ann")
+    plane.backup(tmp_path / "copy")
+    plane.put("demo", "config", B, author="ann")
+    copy = ControlPlane.open(tmp_path / "copy")
+    assert copy.document("demo", "config").data == A
+    assert copy.verify().audit_entries == 2
+    copy.close()
+    with pytest.raises(ControlError):
+        plane.backup(tmp_path / "copy")
