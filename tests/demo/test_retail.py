@@ -53,7 +53,7 @@ def test_item_has_the_price_of_its_last_sale_and_the_time_of_its_first() -> None
 
 def test_item_is_named_tagged_and_branded() -> None:
     sauce, nameless = catalog_of(small()).to_pylist()
-    assert sauce["title"] == "Apple Sauce, 50 OZ"
+    assert sauce["title"] == "Apple Sauce (Fruit), 50 OZ"
     assert sauce["tags"] == ["apple  sauce", "fruit", "grocery", "private"]
     assert (sauce["brand"], sauce["category"]) == ("manufacturer 69", "fruit")
     assert nameless["title"] == "Product 6"

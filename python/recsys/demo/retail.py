@@ -153,11 +153,18 @@ def _utc(times: pa.ChunkedArray[Any]) -> pa.ChunkedArray[Any]:
 
 
 def _title(row: dict[str, object]) -> str:
-    kind = row["product_type"] or row["product_category"]
-    if kind is None:
+    """Name a product by type and size, and by category too where the type alone says little ("Lean", "Red")."""
+    kind, category = _words(row["product_type"]), _words(row["product_category"])
+    name = kind or category
+    if not name:
         return f"Product {row['product_id']}"
-    name = " ".join(str(kind).split()).title()
+    if category and not {word[:4] for word in kind.split()} & {word[:4] for word in category.split()}:
+        name = f"{name} ({category})"
     return f"{name}, {row['package_size']}" if row["package_size"] else name
+
+
+def _words(text: object) -> str:
+    return "" if text is None else " ".join(str(text).split()).title()
 
 
 def _tags(row: dict[str, object]) -> list[str]:
