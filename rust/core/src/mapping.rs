@@ -19,6 +19,10 @@ pub struct Mapping {
 impl Mapping {
     /// Maps the whole of `path`.
     pub fn open(path: &Path) -> Result<Self> {
+        // Asked by name first: to open a pipe is to wait for its other end.
+        if path.metadata().is_ok_and(|m| !m.is_file()) {
+            return Err(not_a_file(path));
+        }
         let file = File::open(path).map_err(|e| Error::io(path, e))?;
         Self::of(&file, path)
     }
@@ -27,7 +31,7 @@ impl Mapping {
     pub fn of(file: &File, path: &Path) -> Result<Self> {
         let metadata = file.metadata().map_err(|e| Error::io(path, e))?;
         if !metadata.is_file() {
-            return Err(Error::io(path, std::io::Error::other("not a regular file")));
+            return Err(not_a_file(path));
         }
         if metadata.len() == 0 {
             return Ok(Self { map: None });
@@ -38,6 +42,10 @@ impl Mapping {
         let map = unsafe { Mmap::map(file) }.map_err(|e| Error::io(path, e))?;
         Ok(Self { map: Some(map) })
     }
+}
+
+fn not_a_file(path: &Path) -> Error {
+    Error::io(path, std::io::Error::other("not a regular file"))
 }
 
 impl Deref for Mapping {
