@@ -1,6 +1,7 @@
 """``report.v1``: what an evaluation measured, on which inputs and with which settings.
 
-The header is the same for every mode; each mode has one object of its own, absent from the reports of the others.
+The header is the same for every mode; each mode has one object of its own, absent from the reports of
+the others.
 The same inputs and settings give the same bytes but for ``run_id`` and ``created_at``.
 """
 
@@ -79,7 +80,8 @@ class SliceMetrics(Struct, frozen=True):
 
 
 class PairedComparison(Struct, frozen=True):
-    """Candidate minus baseline on the same requests: difference of means, its interval and p-values (0..1)."""
+    """Candidate minus baseline on the same requests: difference of means, its interval and p-values
+    (0..1)."""
 
     metric: str
     k: int | None
@@ -106,7 +108,8 @@ class OfflineReport(Struct, frozen=True):
 
 
 class Report(Struct, frozen=True):
-    """``report.v1``. The payloads of the other modes are structs of their own, encoded into :class:`msgspec.Raw`."""
+    """``report.v1``. The payloads of the other modes are structs of their own, encoded into
+    :class:`msgspec.Raw`."""
 
     run_id: str
     mode: Mode

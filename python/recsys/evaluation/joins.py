@@ -1,23 +1,31 @@
 """Exposures joined with their outcomes and assignments, the ground of every measurement.
 
-An outcome belongs to an exposed item when request and item agree and it happened from the exposure's time to the end of
-the attribution window (default 24 h, both ends included). Records equal in content count once. Of several exposures of
-one request the earliest is kept and the others are counted. The result depends on neither the order of the input, its
+An outcome belongs to an exposed item when request and item agree and it happened from the exposure's
+time to the end of
+the attribution window (default 24 h, both ends included). Records equal in content count once. Of
+several exposures of
+one request the earliest is kept and the others are counted. The result depends on neither the order of
+the input, its
 division into files, nor the number of threads.
 
 ``items``, one row per exposed item, by ``ts, request_id, rank, item_id``:
 
-    request_id, user_id string · ts timestamp[us, UTC] · surface, segment string or null · item_id string · rank int64
-    propensity, logging_propensity, target_propensity double or null · clicks, conversions int64 · value double (sum
+    request_id, user_id string · ts timestamp[us, UTC] · surface, segment string or null · item_id string
+    · rank int64
+    propensity, logging_propensity, target_propensity double or null · clicks, conversions int64 · value
+    double (sum
     over its outcomes, 0 when none)
 
 ``requests``, one row per request, by ``ts, request_id``:
 
-    request_id, user_id string · ts timestamp[us, UTC] · day date32 (UTC) · surface, segment, experiment_id, variant
-    string or null · latency_ms double or null · error bool (false when not given) · n_items, clicks, conversions int64
+    request_id, user_id string · ts timestamp[us, UTC] · day date32 (UTC) · surface, segment,
+    experiment_id, variant
+    string or null · latency_ms double or null · error bool (false when not given) · n_items, clicks,
+    conversions int64
     · value double
 
-The arm comes from the assignment of the request, else from the exposure's context. A request with assignments that
+The arm comes from the assignment of the request, else from the exposure's context. A request with
+assignments that
 disagree keeps the first by name and is counted in ``requests_in_two_arms``.
 """
 
@@ -32,7 +40,14 @@ import duckdb
 import pyarrow as pa
 
 from recsys.contracts.errors import EvaluationError
-from recsys.evaluation.joins_sql import ITEMS, REQUESTS, read_assignments, read_exposures, read_outcomes
+from recsys.evaluation.joins_sql import (
+    ITEMS,
+    MATCHED,
+    REQUESTS,
+    read_assignments,
+    read_exposures,
+    read_outcomes,
+)
 from recsys.evaluation.logs import DEFAULT_MEMORY, connect, resolve_logs
 
 DEFAULT_WINDOW = timedelta(hours=24)
@@ -84,14 +99,15 @@ def join_logs(
 ) -> JoinedLogs:
     """Return the joined logs as Arrow tables.
 
-    Raises EvaluationError when a file cannot be read or lacks a required field; nothing is skipped in silence.
+    Raises EvaluationError when a file cannot be read or lacks a required field; nothing is skipped in
+    silence.
     """
     with open_join(
         exposures, outcomes, assignments, window=window, memory=memory, threads=threads
     ) as connection:
         return JoinedLogs(
-            items=connection.execute("SELECT * FROM items ORDER BY ts, request_id, rank, item_id").to_arrow_table(),
-            requests=connection.execute("SELECT * FROM requests ORDER BY ts, request_id").to_arrow_table(),
+            items=connection.sql("FROM items ORDER BY ts, request_id, rank, item_id").to_arrow_table(),
+            requests=connection.sql("SELECT * FROM requests ORDER BY ts, request_id").to_arrow_table(),
             counts=count_join(connection),
         )
 
@@ -117,7 +133,8 @@ def open_join(
             read_exposures(connection, resolve_logs(exposures, "exposures"))
             read_outcomes(connection, resolve_logs(outcomes, "outcomes"))
             read_assignments(connection, resolve_logs(assignments, "assignments") if assignments else [])
-            connection.execute(ITEMS, {"window_us": window // timedelta(microseconds=1)})
+            connection.execute(MATCHED, {"window_us": window // timedelta(microseconds=1)})
+            connection.execute(ITEMS)
             connection.execute(REQUESTS)
         except duckdb.Error as error:
             raise EvaluationError(f"cannot join the logs: {error}") from error

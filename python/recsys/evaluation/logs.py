@@ -48,12 +48,17 @@ def _local_files(path: str) -> list[str]:
         return [str(file) for file in Path(path).rglob("*") if file.is_file() and file.name.endswith(ENDINGS)]
     if Path(path).is_file():
         return [path]
-    return [file for file in glob.glob(path, recursive=True) if Path(file).is_file()]
+    return [
+        file
+        for file in glob.glob(path, recursive=True)  # noqa: PTH207 - an absolute pattern is allowed
+        if Path(file).is_file()
+    ]
 
 
 @contextmanager
 def connect(memory: str = DEFAULT_MEMORY, threads: int | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Yield an in-memory DuckDB limited to ``memory`` (such as ``"2GB"``), spilling to a folder that goes with it.
+    """Yield an in-memory DuckDB limited to ``memory`` (such as ``"2GB"``), spilling to a folder that
+    goes with it.
 
     Times are in UTC. Raises EvaluationError when ``memory`` is not a size.
     """
