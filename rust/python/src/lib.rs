@@ -1,5 +1,6 @@
 //! The Python face of recsys-core: conversion only. `python/recsys/_native.pyi` is its interface.
 
+mod builders;
 mod catalog;
 mod guard;
 mod plan;
@@ -15,6 +16,7 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add("FORMAT_VERSION", recsys_core::format::FORMAT_VERSION)?;
     catalog::register(m)?;
     signal::register(m)?;
+    builders::register(m)?;
     plan::register(m)?;
     rank::register(m)
 }

@@ -11,7 +11,9 @@
 
 pub mod cooc;
 mod metadata;
+mod pack;
 mod partitions;
+mod popularity;
 mod scratch;
 pub mod strings;
 
@@ -21,7 +23,9 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::error::{Error, Result};
 
-pub use cooc::CoocBuilder;
+pub use cooc::{CoocBuilder, CoocParams, Normalization};
+pub use pack::SignalPacker;
+pub use popularity::{DEFAULT_SEGMENT, PopularityBuilder};
 
 /// What a builder may use of the machine.
 #[derive(Clone, Debug)]

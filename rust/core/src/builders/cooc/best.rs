@@ -4,16 +4,12 @@ use crate::Ordinal;
 
 /// A score and an ordinal in one number that is the smaller the better; scores are zero or more.
 pub(super) trait Key: Copy + Ord + Send {
-    /// Whether scores are kept as f64.
-    const WIDE: bool;
     fn pack(score: f64, item: Ordinal) -> Self;
     fn unpack(self) -> (Ordinal, f64);
 }
 
 /// With the score as f32. Rounding comes before ranking: what is equal in the file is in order of ordinal.
 impl Key for u64 {
-    const WIDE: bool = false;
-
     #[inline]
     fn pack(score: f64, item: Ordinal) -> Self {
         Self::from(!(score as f32).to_bits()) << 32 | Self::from(item)
@@ -29,8 +25,6 @@ impl Key for u64 {
 
 /// With the score as f64.
 impl Key for u128 {
-    const WIDE: bool = true;
-
     #[inline]
     fn pack(score: f64, item: Ordinal) -> Self {
         Self::from(!score.to_bits()) << 32 | Self::from(item)

@@ -1,0 +1,461 @@
+//! `PopularityBuilder`, `CoocBuilder`, `SignalPacker`, and the functions that make their columns.
+
+use std::marker::PhantomData;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use pyo3::buffer::{Element, PyBuffer};
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyMemoryView, PySlice};
+use recsys_core::builders::strings::Strings;
+use recsys_core::builders::{
+    self, Built, CoocParams, Limits, Normalization, PopularityBuilder, SignalPacker,
+};
+use recsys_core::catalog::Catalog;
+use recsys_core::signal::KeyType;
+use recsys_core::{Error, Result};
+
+use crate::catalog::PyCatalog;
+use crate::guard::{held, run};
+
+/// Rows that are copied out of Python's buffers at a time, so that a copy of a whole column is never made.
+const CHUNK_ROWS: usize = 1 << 18;
+
+/// Adds this module's classes and functions.
+pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
+    m.add_class::<PySignalPacker>()?;
+    m.add_class::<PyPopularityBuilder>()?;
+    m.add_class::<PyCoocBuilder>()?;
+    m.add_function(wrap_pyfunction!(hash_strings, m)?)?;
+    m.add_function(wrap_pyfunction!(ordinals_of, m)?)
+}
+
+/// A number that columns are made of.
+trait Number: Element + Send {
+    const NAME: &'static str;
+    fn of_bytes(bytes: &[u8]) -> Self;
+}
+
+macro_rules! number {
+    ($($t:ty),*) => {$(
+        impl Number for $t {
+            const NAME: &'static str = stringify!($t);
+            fn of_bytes(bytes: &[u8]) -> Self {
+                // `chunks_exact` gives as many bytes as the type has.
+                bytes.try_into().map(Self::from_le_bytes).unwrap_or_default()
+            }
+        }
+    )*};
+}
+number!(u8, u32, u64, i32, i64, f32, f64);
+
+/// A column that Python holds: a buffer of `T`, or the little-endian bytes of one.
+struct Column<'py, T> {
+    /// A view of its bytes; `None` when there are none, of which Python makes no such view.
+    bytes: Option<Bound<'py, PyAny>>,
+    len: usize,
+    element: PhantomData<T>,
+}
+
+impl<'py, T: Number> Column<'py, T> {
+    fn new(name: &str, object: &Bound<'py, PyAny>) -> PyResult<Self> {
+        let (is_flat, size) = if let Ok(buffer) = PyBuffer::<T>::get(object) {
+            (buffer.is_c_contiguous(), buffer.len_bytes())
+        } else if let Ok(buffer) = PyBuffer::<u8>::get(object) {
+            (buffer.is_c_contiguous(), buffer.len_bytes())
+        } else if let Ok(buffer) = PyBuffer::<i8>::get(object) {
+            (buffer.is_c_contiguous(), buffer.len_bytes())
+        } else {
+            let problem = format!("{name}: a buffer of {} is needed", T::NAME);
+            return Err(PyTypeError::new_err(problem));
+        };
+        if !is_flat || size % size_of::<T>() != 0 {
+            let problem = "not contiguous, or not a whole number of elements";
+            return Err(PyTypeError::new_err(format!("{name}: {problem}")));
+        }
+        let bytes = match size {
+            0 => None,
+            _ => Some(PyMemoryView::from(object)?.call_method1("cast", ("B",))?),
+        };
+        Ok(Self {
+            bytes,
+            len: size / size_of::<T>(),
+            element: PhantomData,
+        })
+    }
+
+    /// Copies the elements from `start` on, at most `count`.
+    fn copy(&self, start: usize, count: usize) -> PyResult<Vec<T>> {
+        let Some(view) = &self.bytes else {
+            return Ok(Vec::new());
+        };
+        let (py, width) = (view.py(), size_of::<T>());
+        let end = start.saturating_add(count).min(self.len);
+        let slice = PySlice::new(py, (start * width) as isize, (end * width) as isize, 1);
+        let bytes = PyBuffer::<u8>::get(&view.get_item(slice)?)?.to_vec(py)?;
+        Ok(bytes.chunks_exact(width).map(T::of_bytes).collect())
+    }
+}
+
+/// Refuses columns of different lengths before the first row of any is taken.
+fn check_rows(columns: &[(&str, usize)]) -> Result<usize> {
+    let rows = columns[0].1;
+    match columns.iter().find(|(_, length)| *length != rows) {
+        None => Ok(rows),
+        Some((name, n)) => Err(Error::Build(format!(
+            "columns differ in length: {} {rows}, {name} {n}",
+            columns[0].0
+        ))),
+    }
+}
+
+fn parse_metadata(text: &str) -> Result<serde_json::Map<String, serde_json::Value>> {
+    serde_json::from_str(text).map_err(|e| Error::Build(format!("metadata: {e}")))
+}
+
+/// A builder that `finish` takes; after that it is gone.
+struct Slot<B>(Mutex<Option<B>>);
+
+impl<B> Slot<B> {
+    fn new(builder: B) -> Self {
+        Self(Mutex::new(Some(builder)))
+    }
+
+    fn with<T>(&self, work: impl FnOnce(&mut B) -> Result<T>) -> Result<T> {
+        let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        slot.as_mut().ok_or_else(finished).and_then(work)
+    }
+
+    fn take(&self) -> Result<B> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+            .ok_or_else(finished)
+    }
+}
+
+fn finished() -> Error {
+    Error::Build("the builder is finished".to_owned())
+}
+
+/// Turns (key, item, score) rows of any origin into a signal.
+#[pyclass(name = "SignalPacker", frozen)]
+struct PySignalPacker {
+    catalog: Arc<Catalog>,
+    packer: Slot<SignalPacker>,
+    unknown_items: Mutex<u64>,
+}
+
+#[pymethods]
+impl PySignalPacker {
+    #[new]
+    #[pyo3(signature = (catalog, *, kind, key_type))]
+    fn new(catalog: &PyCatalog, kind: &str, key_type: &str) -> PyResult<Self> {
+        let key_type = held(|| {
+            KeyType::ALL
+                .into_iter()
+                .find(|t| t.name() == key_type)
+                .ok_or_else(|| {
+                    Error::Build(format!(
+                        "key_type `{key_type}`: must be segment, item or user"
+                    ))
+                })
+        })?;
+        Ok(Self {
+            catalog: catalog.inner.clone(),
+            packer: Slot::new(SignalPacker::new(kind, key_type)),
+            unknown_items: Mutex::new(0),
+        })
+    }
+
+    fn push(
+        &self,
+        py: Python<'_>,
+        key: &str,
+        item_ids: Vec<String>,
+        scores: Vec<f64>,
+    ) -> PyResult<()> {
+        run(py, || {
+            self.packer.with(|packer| {
+                let pushed = packer.push(&self.catalog, key, &item_ids, &scores);
+                *self
+                    .unknown_items
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner) = packer.unknown_items();
+                pushed
+            })
+        })
+    }
+
+    #[pyo3(signature = (path, *, metadata = "{}"))]
+    fn finish(&self, py: Python<'_>, path: PathBuf, metadata: &str) -> PyResult<String> {
+        run(py, || {
+            let metadata = parse_metadata(metadata)?;
+            Ok(self
+                .packer
+                .take()?
+                .finish(&path, &self.catalog, metadata)?
+                .sha256)
+        })
+    }
+
+    #[getter]
+    fn unknown_items(&self) -> u64 {
+        *self
+            .unknown_items
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Popularity with half-life decay.
+#[pyclass(name = "PopularityBuilder", frozen)]
+struct PyPopularityBuilder {
+    catalog: Arc<Catalog>,
+    builder: Slot<PopularityBuilder>,
+}
+
+#[pymethods]
+impl PyPopularityBuilder {
+    #[new]
+    #[pyo3(signature = (catalog, *, now_ms, half_life_ms, memory_bytes, scratch_dir, threads = 0))]
+    fn new(
+        py: Python<'_>,
+        catalog: &PyCatalog,
+        now_ms: i64,
+        half_life_ms: Option<f64>,
+        memory_bytes: u64,
+        scratch_dir: PathBuf,
+        threads: usize,
+    ) -> PyResult<Self> {
+        let catalog = catalog.inner.clone();
+        let limits = Limits {
+            memory_bytes,
+            scratch_dir,
+            threads,
+        };
+        let n_items = catalog.len();
+        let builder = run(py, || {
+            PopularityBuilder::new(n_items, now_ms, half_life_ms, limits)
+        })?;
+        Ok(Self {
+            catalog,
+            builder: Slot::new(builder),
+        })
+    }
+
+    fn push(
+        &self,
+        py: Python<'_>,
+        segments: Vec<String>,
+        segment_codes: &Bound<'_, PyAny>,
+        ordinals: &Bound<'_, PyAny>,
+        ts_ms: &Bound<'_, PyAny>,
+        weights: &Bound<'_, PyAny>,
+    ) -> PyResult<()> {
+        let codes = Column::<u32>::new("segment_codes", segment_codes)?;
+        let items = Column::<u32>::new("ordinals", ordinals)?;
+        let times = Column::<i64>::new("ts_ms", ts_ms)?;
+        let amounts = Column::<f64>::new("weights", weights)?;
+        let rows = held(|| {
+            check_rows(&[
+                ("segment_codes", codes.len),
+                ("ordinals", items.len),
+                ("ts_ms", times.len),
+                ("weights", amounts.len),
+            ])
+        })?;
+        for start in (0..rows).step_by(CHUNK_ROWS) {
+            let (c, i) = (
+                codes.copy(start, CHUNK_ROWS)?,
+                items.copy(start, CHUNK_ROWS)?,
+            );
+            let (t, w) = (
+                times.copy(start, CHUNK_ROWS)?,
+                amounts.copy(start, CHUNK_ROWS)?,
+            );
+            run(py, || {
+                self.builder.with(|b| b.push(&segments, &c, &i, &t, &w))
+            })?;
+        }
+        Ok(())
+    }
+
+    #[pyo3(signature = (path, *, metadata = "{}"))]
+    fn finish(&self, py: Python<'_>, path: PathBuf, metadata: &str) -> PyResult<String> {
+        run(py, || {
+            let metadata = parse_metadata(metadata)?;
+            Ok(self
+                .builder
+                .take()?
+                .finish(&path, &self.catalog, metadata)?
+                .sha256)
+        })
+    }
+}
+
+/// Co-visitation over sessions.
+#[pyclass(name = "CoocBuilder", frozen)]
+struct PyCoocBuilder {
+    catalog: Arc<Catalog>,
+    builder: Slot<builders::CoocBuilder>,
+    heavy_sessions: Mutex<u64>,
+}
+
+#[pymethods]
+impl PyCoocBuilder {
+    #[new]
+    #[pyo3(signature = (catalog, *, normalization = "cosine", window_ms = None, min_support = 2, top_n = 100,
+        max_items_per_session = 200, memory_bytes, scratch_dir, threads = 0))]
+    #[allow(clippy::too_many_arguments)]
+    fn new(
+        py: Python<'_>,
+        catalog: &PyCatalog,
+        normalization: &str,
+        window_ms: Option<i64>,
+        min_support: u32,
+        top_n: usize,
+        max_items_per_session: usize,
+        memory_bytes: u64,
+        scratch_dir: PathBuf,
+        threads: usize,
+    ) -> PyResult<Self> {
+        let catalog = catalog.inner.clone();
+        let limits = Limits {
+            memory_bytes,
+            scratch_dir,
+            threads,
+        };
+        let builder = run(py, || {
+            let normalization = Normalization::parse(normalization)?;
+            let params = CoocParams {
+                normalization,
+                window_ms,
+                min_support,
+                top_n,
+                max_items_per_session,
+            };
+            builders::CoocBuilder::new(catalog.len(), params, limits)
+        })?;
+        Ok(Self {
+            catalog,
+            builder: Slot::new(builder),
+            heavy_sessions: Mutex::new(0),
+        })
+    }
+
+    fn push(
+        &self,
+        py: Python<'_>,
+        sessions: &Bound<'_, PyAny>,
+        ordinals: &Bound<'_, PyAny>,
+        ts_ms: &Bound<'_, PyAny>,
+        weights: &Bound<'_, PyAny>,
+    ) -> PyResult<()> {
+        let keys = Column::<u64>::new("sessions", sessions)?;
+        let items = Column::<u32>::new("ordinals", ordinals)?;
+        let times = Column::<i64>::new("ts_ms", ts_ms)?;
+        let amounts = Column::<f32>::new("weights", weights)?;
+        let rows = held(|| {
+            check_rows(&[
+                ("sessions", keys.len),
+                ("ordinals", items.len),
+                ("ts_ms", times.len),
+                ("weights", amounts.len),
+            ])
+        })?;
+        for start in (0..rows).step_by(CHUNK_ROWS) {
+            let (k, i) = (
+                keys.copy(start, CHUNK_ROWS)?,
+                items.copy(start, CHUNK_ROWS)?,
+            );
+            let (t, w) = (
+                times.copy(start, CHUNK_ROWS)?,
+                amounts.copy(start, CHUNK_ROWS)?,
+            );
+            run(py, || self.builder.with(|b| b.push(&k, &i, &t, &w)))?;
+        }
+        Ok(())
+    }
+
+    #[pyo3(signature = (path, *, metadata = "{}"))]
+    fn finish(&self, py: Python<'_>, path: PathBuf, metadata: &str) -> PyResult<String> {
+        run(py, || {
+            let metadata = parse_metadata(metadata)?;
+            let Built { sha256, counts } =
+                self.builder
+                    .take()?
+                    .finish(&path, &self.catalog, metadata)?;
+            let heavy = counts
+                .get("heavy_sessions")
+                .and_then(serde_json::Value::as_u64);
+            *self
+                .heavy_sessions
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner) = heavy.unwrap_or(0);
+            Ok(sha256)
+        })
+    }
+
+    #[getter]
+    fn heavy_sessions(&self) -> u64 {
+        *self
+            .heavy_sessions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The offsets and the bytes of an Arrow string array.
+fn read_strings(
+    offsets: &Bound<'_, PyAny>,
+    data: &Bound<'_, PyAny>,
+) -> PyResult<(Vec<i64>, Vec<u8>)> {
+    // Four bytes wide if the buffer says so; plain bytes are taken for 64-bit offsets.
+    let offsets = if PyBuffer::<i32>::get(offsets).is_ok() {
+        let narrow = Column::<i32>::new("offsets", offsets)?.copy(0, usize::MAX)?;
+        narrow.into_iter().map(i64::from).collect()
+    } else {
+        Column::<i64>::new("offsets", offsets)?.copy(0, usize::MAX)?
+    };
+    let data = Column::<u8>::new("data", data)?.copy(0, usize::MAX)?;
+    Ok((offsets, data))
+}
+
+#[pyfunction]
+fn hash_strings<'py>(
+    py: Python<'py>,
+    offsets: &Bound<'py, PyAny>,
+    data: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyBytes>> {
+    let (offsets, data) = read_strings(offsets, data)?;
+    let bytes = run(py, || {
+        let hashes = Strings::new(&offsets, &data)?.hashes();
+        Ok(hashes
+            .into_iter()
+            .flat_map(u64::to_le_bytes)
+            .collect::<Vec<u8>>())
+    })?;
+    Ok(PyBytes::new(py, &bytes))
+}
+
+#[pyfunction]
+fn ordinals_of<'py>(
+    py: Python<'py>,
+    catalog: &PyCatalog,
+    offsets: &Bound<'py, PyAny>,
+    data: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyBytes>> {
+    let (offsets, data) = read_strings(offsets, data)?;
+    let catalog = catalog.inner.clone();
+    let bytes = run(py, || {
+        let ordinals = Strings::new(&offsets, &data)?.ordinals(&catalog)?;
+        Ok(ordinals
+            .into_iter()
+            .flat_map(u32::to_le_bytes)
+            .collect::<Vec<u8>>())
+    })?;
+    Ok(PyBytes::new(py, &bytes))
+}
