@@ -1,7 +1,7 @@
 """An append-only log in parts: one writer per process, one ``write(2)`` a line, rotated by size and time.
 
-Part names sort by the time of their opening: ``20260131T120000.000Z-00004711-000001.jsonl`` (UTC, process,
-number). A part only grows, and only its last line can be torn: after a short write the next line opens a new part.
+Part names sort by time of opening, ``20260131T120000.000Z-00004711-000001.jsonl`` (UTC, process, number).
+A part only grows, and only its last line can be torn: after a short write the next line opens a new part.
 """
 
 from __future__ import annotations

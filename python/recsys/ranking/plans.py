@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
-from recsys._native import Catalog, Plan, Rung, RuleSet, Signal, Source
+from recsys._native import Catalog, Plan, RuleSet, Rung, Signal, Source
 from recsys.contracts.config import WEIGHT_GROUPS, Mode, Ranking, SignalName
 from recsys.contracts.http import DEFAULT_SEGMENT
 

@@ -1,8 +1,8 @@
 """A snapshot: the config, rules and artifacts of one (tenant, surface), compiled and immutable.
 
-What a snapshot ranks depends on nothing else, so its versions name by construction what ranked a list. Plans are
-compiled on first use and kept: their number is bounded by the segments that config, rules or popularity know, the
-modes, and the intervals between the windows of rules.
+What a snapshot ranks depends on nothing else, so its versions name by construction what ranked a list. Plans
+are compiled on first use and kept: their number is bounded by the segments that config, rules or popularity
+know, the modes, and the intervals between the windows of rules.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import hashlib
 import time
 from bisect import bisect_right
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 from msgspec import Struct
@@ -43,7 +43,7 @@ class Versions(Struct, frozen=True):
 
 
 class Snapshot:
-    """Ranks for one surface of one tenant. Safe to share between threads: a plan compiled twice is the same."""
+    """Ranks for one surface of one tenant. Threads may share it: a plan compiled twice is the same."""
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class Snapshot:
     ) -> None:
         """Open and check the artifacts.
 
-        Raises :class:`ArtifactError` for a file that is not sound or whose ordinals belong to another catalog.
+        Raises :class:`ArtifactError` for a file that is not sound or that belongs to another catalog.
         """
         self.tenant = tenant
         self.surface = surface
@@ -77,7 +77,7 @@ class Snapshot:
         self._boundaries = window_boundaries(self._rules)
         self._segments = self._known_segments()
         self._plans: dict[tuple[str, Mode | None, int], CompiledPlan] = {}
-        self.plan(DEFAULT_SEGMENT, datetime.now().astimezone())
+        self.plan(DEFAULT_SEGMENT, datetime.now(UTC))
 
     def plan(self, segment: str, now: datetime, mode: Mode | None = None) -> CompiledPlan:
         """Return the plan for a segment at ``now`` (with a zone); ``mode`` overrides the configured one."""

@@ -1,4 +1,4 @@
-"""The application: an RSGI callable that reads a request, finds its handler, and turns errors into problems."""
+"""The application: an RSGI callable that reads a request, finds its handler, and tells errors as problems."""
 
 from __future__ import annotations
 

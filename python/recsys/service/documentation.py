@@ -1,4 +1,4 @@
-"""The API described: ``/openapi.json`` for programs, ``/docs`` for people, neither loading anything from outside."""
+"""The API described: ``/openapi.json`` for programs, ``/docs`` for people; nothing is loaded from outside."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ranked lists: one native call, the response, and the exposure that is written before the response leaves."""
+"""Ranked lists: one native call, the response, and the exposure, written before the response leaves."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from recsys.ranking.plans import CompiledPlan
 from recsys.service.auth import Authenticator
 from recsys.service.explanations import explain_items
 from recsys.service.problems import ProblemError
-from recsys.service.queries import Query, decode_body, make_query
+from recsys.service.queries import Query, RequestT, decode_body, make_query
 from recsys.service.state import State
 from recsys.service.transport import Request, Response, json_response
 from recsys.service.warnings import list_warnings
@@ -63,7 +63,7 @@ class Lists:
     def _query(
         self,
         request: Request,
-        decoder: msgspec.json.Decoder[RecommendRequest] | msgspec.json.Decoder[SimilarRequest],
+        decoder: msgspec.json.Decoder[RequestT],
     ) -> Query:
         principal = self._authenticator.authenticate(request.headers)
         tenant = self._state.tenant(principal.tenant)

@@ -9,6 +9,7 @@ import socket
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 from granian import Granian
@@ -18,6 +19,9 @@ from msgspec import Struct
 
 from recsys.contracts.errors import RecsysError
 from recsys.service.state import DEFAULT_TENANT, State, Tenant, load_state
+
+if TYPE_CHECKING:
+    from recsys.service.app import App
 
 # prometheus_client decides at import how it counts, so nothing here may import it before the variable is set.
 _METRICS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
@@ -38,9 +42,10 @@ class ServeOptions(Struct, frozen=True):
 
 
 def serve_development(options: ServeOptions, announce: Callable[[str], None]) -> None:
-    """Serve until SIGTERM or SIGINT; ``announce`` is told, line by line, where and with which requests to try it.
+    """Serve until SIGTERM or SIGINT; ``announce`` is told, line by line, where and how to try it.
 
-    Raises :class:`ServeError` for a host beyond loopback or a port that is taken, and whatever makes the data unusable.
+    Raises :class:`ServeError` for a host beyond loopback or a port that is taken, and the error of whatever
+    makes the data unusable.
     """
     require_loopback(options.host)
     port = reserve_port(options.host, options.port)
@@ -66,10 +71,11 @@ def serve_development(options: ServeOptions, announce: Callable[[str], None]) ->
     announce(f"serving {options.data_dir} at http://{options.host}:{port} (development: everybody is admin)")
     for line in lines:
         announce(line)
-    server.serve(target_loader=partial(_make_app, options.data_dir), wrap_loader=False)
+    # Granian types what it is given as a callable; an RSGI application may also be an object with __rsgi__.
+    server.serve(target_loader=partial(_make_app, options.data_dir), wrap_loader=False)  # type: ignore[arg-type]
 
 
-def _make_app(data_dir: Path) -> object:
+def _make_app(data_dir: Path) -> App:
     """Build the application, in the worker that runs it."""
     from recsys.service.app import App  # noqa: PLC0415  it counts, so it waits for the variable
     from recsys.service.auth import DevelopmentAuthenticator  # noqa: PLC0415

@@ -1,0 +1,160 @@
+"""Every way a request is refused: status, code and body."""
+
+import re
+import struct
+
+import pytest
+
+from recsys.contracts.errors import ServingError
+from recsys.service.auth import Principal
+
+REFUSED = [
+    ({"k": 0}, 400, "RECSYS_INVALID_REQUEST"),
+    ({"k": 201}, 400, "RECSYS_INVALID_REQUEST"),
+    ({"k": "5"}, 400, "RECSYS_INVALID_REQUEST"),
+    ({"surface": "a/b"}, 400, "RECSYS_INVALID_REQUEST"),
+    ({"surface": "a\\b"}, 400, "RECSYS_INVALID_REQUEST"),
+    ({"surface": ".."}, 400, "RECSYS_INVALID_REQUEST"),
+    ({"surface": "."}, 400, "RECSYS_INVALID_REQUEST"),
+    ({"surface": "a\n"}, 400, "RECSYS_INVALID_REQUEST"),
+    ({"surface": ""}, 400, "RECSYS_INVALID_REQUEST"),
+    ({"unknown": 1}, 400, "RECSYS_INVALID_REQUEST"),
+    ({"user": {"user_id": "u", "name": "x"}}, 400, "RECSYS_INVALID_REQUEST"),
+    ({"context": {"now": "yesterday"}}, 400, "RECSYS_INVALID_REQUEST"),
+    ({"context": {"now": "2026-01-01T00:00:00"}}, 400, "RECSYS_INVALID_REQUEST"),
+    ({"anchors": {"item_ids": ["i"] * 51}}, 400, "RECSYS_INVALID_REQUEST"),
+    ({"candidates": {"include_ids": ["i"] * 5001}}, 400, "RECSYS_INVALID_REQUEST"),
+    ({"candidates": {"exclude_ids": ["i"] * 5001}}, 400, "RECSYS_INVALID_REQUEST"),
+    ({"constraints": {"required_tags": ["t"] * 201}}, 400, "RECSYS_INVALID_REQUEST"),
+    ({"constraints": {"forbidden_tags": ["t"] * 201}}, 400, "RECSYS_INVALID_REQUEST"),
+    ({"constraints": {"max_per_tag": {"t": -1}}}, 400, "RECSYS_INVALID_REQUEST"),
+    ({"weights": {"pop": -0.1}}, 400, "RECSYS_INVALID_REQUEST"),
+    ({"options": {"explain": "all"}}, 400, "RECSYS_INVALID_REQUEST"),
+    ({"user": {}}, 422, "RECSYS_UNPROCESSABLE_ENTITY"),
+    ({"user": {"user_id": ""}}, 422, "RECSYS_UNPROCESSABLE_ENTITY"),
+    ({"k": 51, "options": {"explain": "summary"}}, 422, "RECSYS_EXPLAIN_TOO_LARGE"),
+    ({"surface": "elsewhere"}, 404, "RECSYS_CONFIG_NOT_FOUND"),
+]
+
+
+@pytest.mark.parametrize(("fields", "status", "code"), REFUSED)
+def test_refused_field(client, fields, status, code):
+    answer = client.recommend(**fields)
+    problem = answer.json()
+    assert (answer.status, problem["code"], problem["status"]) == (status, code, status)
+    assert set(problem) == {"type", "title", "status", "detail", "instance", "code", "request_id"}
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert problem["instance"] == "/v1/recommend"
+    assert problem["request_id"] == answer.headers["x-request-id"]
+    assert client.exposures() == []
+
+
+def test_limits_are_inclusive(client):
+    answer = client.recommend(
+        k=200,
+        anchors={"item_ids": ["i00"] * 50, "max_anchors": 50},
+        candidates={"include_ids": ["i01"] * 5000, "exclude_ids": ["x"] * 5000},
+        constraints={"required_tags": ["odd"] * 200, "forbidden_tags": ["t"] * 200},
+    )
+    assert answer.item_ids == ["i01"]
+    assert client.recommend(k=50, options={"explain": "full"}).status == 200
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"\xff\xfe", b"[]", b'{"surface":"\\ud800"}', b"[" * 5000])
+def test_a_body_that_is_no_request_is_400(client, body):
+    answer = client.send("POST", "/v1/recommend", body, content_type="application/json")
+    assert (answer.status, answer.json()["code"]) == (400, "RECSYS_INVALID_REQUEST")
+
+
+@pytest.mark.parametrize("is_declared", [True, False])
+def test_a_body_over_one_mebibyte_is_413(client, is_declared):
+    body = b" " * (1024 * 1024 + 1)
+    length = {"content_length": str(len(body))} if is_declared else {}
+    answer = client.send("POST", "/v1/recommend", body, content_type="application/json", **length)
+    assert (answer.status, answer.json()["code"]) == (413, "RECSYS_PAYLOAD_TOO_LARGE")
+
+
+@pytest.mark.parametrize("content_type", ["text/plain", "application/jsonp", ""])
+def test_a_body_that_is_not_said_to_be_json_is_415(client, content_type):
+    answer = client.recommend({"content_type": content_type})
+    assert (answer.status, answer.json()["code"]) == (415, "RECSYS_UNSUPPORTED_MEDIA_TYPE")
+
+
+def test_json_may_name_its_charset(client):
+    assert client.recommend({"content_type": "Application/JSON; charset=utf-8"}).status == 200
+
+
+def test_unknown_path_is_404_and_wrong_method_405_with_allow(client):
+    assert client.get("/v2").json()["code"] == "RECSYS_NOT_FOUND"
+    answer = client.get("/v1/recommend")
+    assert (answer.status, answer.headers["allow"]) == (405, "POST")
+
+
+@pytest.mark.parametrize(
+    ("tenant", "status", "code"),
+    [("other", 404, "RECSYS_TENANT_NOT_FOUND"), ("a/b", 400, "RECSYS_INVALID_TENANT")],
+)
+def test_tenant_header(client, tenant, status, code):
+    answer = client.recommend({"x_org_id": tenant})
+    assert (answer.status, answer.json()["code"]) == (status, code)
+
+
+@pytest.mark.parametrize("options", [{"explain": "full"}, {"include_trace": True}])
+def test_full_explanations_and_the_trace_need_the_admin_role(make_client, options):
+    class ViewerAuthenticator:
+        def authenticate(self, headers: object) -> Principal:
+            return Principal("demo", "viewer")
+
+    client = make_client(ViewerAuthenticator())
+    assert client.recommend(options=options).json()["code"] == "RECSYS_FORBIDDEN"
+    assert client.recommend(options={"explain": "summary"}).status == 200
+
+
+def test_request_id_is_kept_when_sound_and_made_otherwise(client):
+    assert client.recommend({"x_request_id": "~" * 128}).headers["x-request-id"] == "~" * 128
+    for bad in ("", "a b", "é", "x" * 129):
+        made = client.recommend({"x_request_id": bad})
+        version_7 = r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
+        assert re.fullmatch(version_7, made.headers["x-request-id"])
+        assert made.json()["meta"]["request_id"] == made.headers["x-request-id"]
+
+
+def test_tenant_limit_of_k(make_client):
+    client = make_client(config="[config.limits]\nmax_k = 10")
+    assert client.recommend(k=11).status == 400
+    body = {"surface": "home", "user": {"user_id": "u"}}
+    assert len(client.post("/v1/recommend", body).item_ids) == 10
+
+
+def test_a_list_that_cannot_be_ranked_is_503_and_exposed_as_an_error(client, monkeypatch):
+    def fail(*_: object, **__: object) -> None:
+        raise ServingError("cooc.rsa: section entries: an ordinal is out of range")
+
+    monkeypatch.setattr("recsys.service.lists._rank", fail)
+    answer = client.recommend()
+    assert (answer.status, answer.json()["code"]) == (503, "RECSYS_ARTIFACT_INCOMPATIBLE")
+    (exposure,) = client.exposures()
+    assert exposure["error"] is True
+    assert exposure["items"] == []
+
+
+def test_a_corrupt_mapped_file_is_never_a_crash(make_client, tmp_path):
+    client = make_client()
+    path = tmp_path / "artifacts" / "cooc.rsa"
+    size = path.stat().st_size
+    with path.open("r+b") as file:
+        for at in range(64, size - 4, 4):
+            file.seek(at)
+            file.write(struct.pack("<I", 0xFFFFFFFE))
+    answer = client.recommend(anchors={"item_ids": ["i00"]})
+    assert answer.status in (200, 503)
+
+
+def test_a_defect_is_500_without_its_details(client, monkeypatch):
+    def fail(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("secret")
+
+    monkeypatch.setattr("recsys.service.lists._rank", fail)
+    answer = client.recommend()
+    assert (answer.status, answer.json()["code"]) == (500, "RECSYS_INTERNAL")
+    assert b"secret" not in answer.body

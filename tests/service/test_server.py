@@ -1,0 +1,80 @@
+"""The real server as a process: it announces requests that work, and stops when told."""
+
+import json
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+
+import pytest
+
+from recsys.service.server import ServeError, require_loopback, reserve_port
+
+RECSYS = [sys.executable, "-c", "from recsys.cli.main import main; main()"]
+
+
+def _wait_until_ready(url: str, process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            with urllib.request.urlopen(f"{url}/readyz", timeout=1) as answer:
+                if answer.status == 200:
+                    return
+        except OSError:
+            time.sleep(0.05)
+    raise AssertionError(f"not ready: {process.poll()}")
+
+
+def _post(line: str) -> dict:
+    words = shlex.split(line)
+    request = urllib.request.Request(words[2], words[-1].encode(), {"content-type": "application/json"})
+    with urllib.request.urlopen(request, timeout=5) as answer:
+        return json.loads(answer.read())
+
+
+@pytest.mark.usefixtures("client")
+def test_serve_answers_its_own_examples_and_stops_on_sigterm(tmp_path):
+    arguments = [*RECSYS, "serve", "--dev", "--port", "0", "--workers", "2", "--data-dir", str(tmp_path)]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            head = process.stdout.readline()
+            examples = [process.stdout.readline(), process.stdout.readline()]
+            url = head.split(" at ")[1].split()[0]
+            _wait_until_ready(url, process)
+            for _ in range(10):
+                for example in examples:
+                    assert len(_post(example)["items"]) == 5
+            metrics = urllib.request.urlopen(f"{url}/metrics", timeout=5).read().decode()
+            counted = [line for line in metrics.splitlines() if line.startswith("recsys_requests_total")]
+            assert sum(float(line.split()[-1]) for line in counted) == 20
+        finally:
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(20) == 0
+    parts = (tmp_path / "logs" / "exposures").glob("*.jsonl")
+    assert sum(len(part.read_text().splitlines()) for part in parts) == 20
+
+
+def test_serve_without_a_tenant_file_says_what_to_do(tmp_path):
+    arguments = [*RECSYS, "serve", "--dev", "--port", "0", "--data-dir", str(tmp_path)]
+    done = subprocess.run(arguments, capture_output=True, text=True, check=False, timeout=30)
+    assert done.returncode == 1
+    assert f"recsys demo prepare --data-dir {tmp_path}" in done.stderr
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "192.168.0.1", "example.com", "::"])
+def test_development_refuses_to_bind_beyond_loopback(host):
+    with pytest.raises(ServeError, match="loopback"):
+        require_loopback(host)
+
+
+def test_a_taken_port_is_named():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(ServeError, match=str(port)):
+            reserve_port("127.0.0.1", port)
