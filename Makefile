@@ -91,8 +91,9 @@ bench: test-setup ## Every benchmark, each printed as a ratio to a baseline of t
 fuzz: prerequisites ## Fuzz the artifact reader for FUZZ_SECONDS a target
 	@command -v cargo-fuzz >/dev/null || cargo install --quiet --locked cargo-fuzz
 	@set -e; targets=$$(RUSTC_BOOTSTRAP=1 cargo fuzz list --fuzz-dir rust/fuzz); for target in $$targets; do \
-	  echo "fuzzing $$target"; \
-	  RUSTC_BOOTSTRAP=1 cargo fuzz run --fuzz-dir rust/fuzz --sanitizer none "$$target" -- \
+	  echo "fuzzing $$target"; mkdir -p "rust/fuzz/corpus/$$target"; \
+	  RUSTC_BOOTSTRAP=1 cargo fuzz run --fuzz-dir rust/fuzz --sanitizer none "$$target" \
+	    "rust/fuzz/corpus/$$target" rust/core/tests/golden -- \
 	    -max_total_time=$(FUZZ_SECONDS) -verbosity=0 -print_final_stats=1; \
 	done
 
