@@ -1,7 +1,7 @@
 """The ranker in plain Python, slow and obvious: what the native one must equal, bit for bit.
 
-It scores every candidate, sorts them all and walks the list: no index, no heap, no early end. ``docs/ranking.md``
-states the same semantics in words. "Ordinal order" is the byte order of ids.
+It scores every candidate, sorts them all and walks the list: no index, no heap, no early end.
+``docs/ranking.md`` states the same semantics in words.
 """
 
 from __future__ import annotations
@@ -26,10 +26,12 @@ class Item:
     created_at_ms: int | None = None
 
     @property
-    def features(self) -> set[tuple[str, str | None]]:
+    def features(self) -> set[tuple[str, str]]:
         """Tags, brand and category as one set, for similarity."""
-        named = {("brand", self.brand), ("category", self.category)}
-        return {("tag", tag) for tag in self.tags} | {f for f in named if f[1] is not None}
+        named = [("brand", self.brand), ("category", self.category)]
+        return {("tag", tag) for tag in self.tags} | {
+            (kind, name) for kind, name in named if name is not None
+        }
 
 
 @dataclass(frozen=True)
@@ -80,26 +82,26 @@ class Request:
     offset: int = 0
 
 
-class Ranker:
-    """One request in the making; ``places`` holds (item id, score, reasons), best first."""
+def rank(plan: Plan, request: Request) -> list[tuple[str, float, list[str]]]:
+    """The page of the list that ``request`` asks for: (item id, score, reasons), best first."""
+    ranker = _Ranker(plan, request)
+    ranker.score()
+    order = sorted(ranker.scores, key=lambda item: (-ranker.scores[item], item.encode()))
+    ranker.pin()
+    ranker.fill(order if plan.mmr_lambda is None else ranker.diversify(order, plan.mmr_lambda))
+    ranker.refill()
+    return ranker.places[request.offset :]
 
+
+class _Ranker:
     def __init__(self, plan: Plan, request: Request) -> None:
         self.plan, self.request = plan, request
         self.anchors = list(dict.fromkeys(request.anchors))
         self.wanted = request.offset + request.k
         self.places: list[tuple[str, float, list[str]]] = []
-        self.taken: Counter[tuple[str, str | None]] = Counter()
+        self.taken: Counter[tuple[str, str]] = Counter()
         self.scores: dict[str, float] = {}
         self.found_by: dict[str, list[str]] = {}
-
-    def rank(self) -> list[tuple[str, float, list[str]]]:
-        """The page of the list that the request asks for."""
-        self.score()
-        order = sorted(self.scores, key=lambda item: (-self.scores[item], item.encode()))
-        self.pin()
-        self.fill(order if self.plan.mmr_lambda is None else self.diversify(order, self.plan.mmr_lambda))
-        self.refill()
-        return self.places[self.request.offset :]
 
     def score(self) -> None:
         for source in self.plan.sources:
@@ -141,17 +143,15 @@ class Ranker:
 
     def fits(self, item: Item, *, is_pin: bool = False) -> bool:
         """Whether the limits leave room for one more such item."""
-        limits: list[tuple[tuple[str, str | None], int | None]] = [
-            (("tag", tag), limit) for tag, limit in self.request.max_per_tag.items()
-        ]
-        if not is_pin:
-            limits += [(("brand", item.brand), self.plan.brand_cap)]
-            limits += [(("category", item.category), self.plan.category_cap)]
-        return all(cap is None or f not in item.features or self.taken[f] < cap for f, cap in limits)
+        caps = {("tag", tag): cap for tag, cap in self.request.max_per_tag.items()}
+        if self.plan.brand_cap is not None and not is_pin:
+            caps["brand", str(item.brand)] = self.plan.brand_cap
+        if self.plan.category_cap is not None and not is_pin:
+            caps["category", str(item.category)] = self.plan.category_cap
+        return all(self.taken[feature] < caps[feature] for feature in item.features & caps.keys())
 
     def take(self, item_id: str, score: float, reasons: Sequence[str] = ()) -> None:
-        is_fallback = any(reason.startswith("fallback:") for reason in reasons)
-        found_by = [] if is_fallback else self.found_by.get(item_id, [])
+        found_by = [] if reasons and reasons[0].startswith("fallback:") else self.found_by.get(item_id, [])
         boosts = [f"boost:{rule}" for rule, items, _ in self.plan.boosts if found_by and item_id in items]
         self.places.append((item_id, score + 0.0, [*found_by, *reasons, *boosts]))
         self.taken.update(self.plan.items[item_id].features)
@@ -170,13 +170,14 @@ class Ranker:
 
     def diversify(self, order: Sequence[str], weight: float) -> list[str]:
         """Takes the best candidates in the order of MMR; returns the others, in score order."""
+        items = {item_id: item.features for item_id, item in self.plan.items.items()}
         pool = [item for item in order if self.is_eligible(item)][: self.plan.mmr_pool]
         rest = [item for item in order if item not in pool]
         largest = max((self.scores[item] for item in pool), default=0.0)
 
         def value(item: str) -> float:
             relevance = self.scores[item] / largest if largest > 0 else 0.0
-            nearest = max((self.similarity(item, place[0]) for place in self.places), default=0.0)
+            nearest = max((jaccard(items[item], items[place[0]]) for place in self.places), default=0.0)
             return weight * relevance - (1.0 - weight) * nearest
 
         while pool and len(self.places) < self.wanted:
@@ -184,16 +185,12 @@ class Ranker:
             self.fill([best])
         return rest
 
-    def similarity(self, one: str, other: str) -> float:
-        a, b = self.plan.items[one].features, self.plan.items[other].features
-        return len(a & b) / len(a | b) if a | b else 0.0
-
     def refill(self) -> None:
         # Items without a time come after all others.
         times = {i: item.created_at_ms for i, item in self.plan.items.items()}
         newest = sorted(times, key=lambda i: (times[i] is None, -(times[i] or 0), i.encode()))
         for name, ranking in self.plan.ladder:
-            entries = {item: 0.0 for item in newest} if ranking is None else dict(ranking)
+            entries = dict.fromkeys(newest, 0.0) if ranking is None else dict(ranking)
             values = {item: normalize("saturating", raw, 0.0) for item, raw in entries.items()}
             self.fill(values, values, f"fallback:{name}")
 
@@ -202,6 +199,9 @@ def normalize(normalizer: str, raw: float, largest: float) -> float:
     """``raw`` on the scale of ``normalizer``, where ``largest`` is the source's largest raw value."""
     if normalizer == "saturating":
         return raw / (1.0 + abs(raw))
-    if normalizer == "max":
-        return raw / largest if largest > 0 else 0.0
-    return raw
+    return raw if normalizer == "none" else raw / largest if largest > 0 else 0.0
+
+
+def jaccard(a: set[tuple[str, str]], b: set[tuple[str, str]]) -> float:
+    """Shared features over all features, 0 to 1; 0 if there are none."""
+    return len(a & b) / len(a | b) if a | b else 0.0
