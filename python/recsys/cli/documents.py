@@ -1,0 +1,153 @@
+"""The commands that ``config`` and ``rules`` share: show, put, diff, history, roll back, verify."""
+
+from __future__ import annotations
+
+import difflib
+import getpass
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import cyclopts
+from cyclopts import Parameter
+
+from recsys.cli.console import JsonFlag, print_json, print_table
+from recsys.contracts.errors import RecsysError
+
+if TYPE_CHECKING:
+    from recsys.control.plane import ControlPlane
+    from recsys.control.versions import DocumentKind
+
+Tenant = Annotated[str, Parameter(name="--tenant", help="The tenant.")]
+DataDir = Annotated[
+    Path, Parameter(name="--data-dir", help="The data folder; the store is in control/ there.")
+]
+Comment = Annotated[str, Parameter(name="--comment", help="Why; kept in the history and the audit trail.")]
+Expected = Annotated[
+    str | None, Parameter(name="--expected", help="Refuse unless this version is the current one.")
+]
+Version = Annotated[str | None, Parameter(help="A version of the history; without it the current one.")]
+DATA_DIR = Path("data")
+
+
+@contextmanager
+def control_plane(data_dir: Path) -> Iterator[ControlPlane]:
+    """Open the control plane under ``data_dir/control`` for the length of a command."""
+    from recsys.control.plane import ControlPlane
+
+    plane = ControlPlane.open(data_dir / "control")
+    try:
+        yield plane
+    finally:
+        plane.close()
+
+
+def actor() -> str:
+    """Return who runs the command, as the audit trail names it: ``cli:<user name>``."""
+    try:
+        return f"cli:{getpass.getuser()}"
+    except (KeyError, OSError):  # a container may run as a number without a name
+        return "cli"
+
+
+def document_app(kind: DocumentKind) -> cyclopts.App:
+    """Return the command group of one kind of document."""
+    app = cyclopts.App(name=kind, help=f"Show, change and roll back a tenant's {kind}.")
+
+    @app.command
+    def show(
+        version: Version = None, /, *, tenant: Tenant, data_dir: DataDir = DATA_DIR, json: JsonFlag = False
+    ) -> None:
+        """Print a document as indented JSON; with --json also its version, author, comment and time."""
+        import msgspec
+
+        with control_plane(data_dir) as plane:
+            stored = plane.document(tenant, kind, version)
+        content = msgspec.json.decode(stored.data)
+        print_json({"revision": stored.revision, "document": content} if json else content)
+
+    @app.command
+    def put(
+        file: Path,
+        /,
+        *,
+        tenant: Tenant,
+        comment: Comment = "",
+        expected: Expected = None,
+        data_dir: DataDir = DATA_DIR,
+        json: JsonFlag = False,
+    ) -> None:
+        """Check a JSON document (``-`` reads standard input) and make it current."""
+        data = _read(file)
+        with control_plane(data_dir) as plane:
+            revision = plane.put(tenant, kind, data, author=actor(), comment=comment, expected=expected)
+        print_json(revision) if json else print(revision.version)
+
+    @app.command
+    def diff(before: str, after: Version = None, /, *, tenant: Tenant, data_dir: DataDir = DATA_DIR) -> None:
+        """Print what changed from one version to another, or to the current one."""
+        import msgspec
+
+        with control_plane(data_dir) as plane:
+            pair = [plane.document(tenant, kind, version) for version in (before, after)]
+        old, new = (msgspec.json.format(stored.data, indent=2).decode().split("\n") for stored in pair)
+        old_name, new_name = (stored.revision.version[:12] for stored in pair)
+        for line in difflib.unified_diff(old, new, old_name, new_name, lineterm=""):
+            print(line)
+
+    @app.command
+    def history(
+        *, tenant: Tenant, limit: int = 20, data_dir: DataDir = DATA_DIR, json: JsonFlag = False
+    ) -> None:
+        """List the versions, newest first."""
+        with control_plane(data_dir) as plane:
+            revisions = plane.history(tenant, kind, limit)
+            current = plane.document(tenant, kind).revision.number if revisions else None
+        if json:
+            print_json({"current": current, "revisions": revisions})
+            return
+        print_table(
+            ["number", "current", "version", "time", "author", "comment"],
+            [
+                (r.number, "*" if r.number == current else "", r.version, r.time, r.author, r.comment)
+                for r in revisions
+            ],
+        )
+
+    @app.command
+    def rollback(
+        *,
+        tenant: Tenant,
+        to: Annotated[str | None, Parameter(help="A version of the history; else the one before.")] = None,
+        comment: Comment = "",
+        expected: Expected = None,
+        data_dir: DataDir = DATA_DIR,
+        json: JsonFlag = False,
+    ) -> None:
+        """Make an earlier version current again."""
+        with control_plane(data_dir) as plane:
+            revision = plane.roll_back(
+                tenant, kind, author=actor(), comment=comment, to=to, expected=expected
+            )
+        print_json(revision) if json else print(revision.version)
+
+    @app.command
+    def verify(file: Path, /) -> None:
+        """Check a document without storing it."""
+        from recsys.control.versions import check_document
+
+        check_document(kind, _read(file))
+        print("ok")
+
+    return app
+
+
+def _read(file: Path) -> bytes:
+    if str(file) == "-":
+        return sys.stdin.buffer.read()
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise RecsysError(f"{file}: cannot be read: {error.strerror}") from error

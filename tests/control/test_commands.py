@@ -1,0 +1,63 @@
+"""The commands of the control plane, run as a user does."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from recsys.cli.main import run
+
+
+def test_a_tenants_config_goes_through_put_diff_history_and_rollback(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = ["--data-dir", str(tmp_path)]
+    tenant = ["--tenant", "demo", *data]
+    file = tmp_path / "config.json"
+
+    def call(*arguments: str, code: int = 0) -> str:
+        assert run(arguments) == code
+        return capsys.readouterr().out.strip()
+
+    assert call("tenant", "create", "demo", *data) == "demo"
+    versions = []
+    for cap in (1, 2):
+        file.write_text(json.dumps({"defaults": {"brand_cap": cap}}))
+        versions.append(call("config", "put", str(file), *tenant, "--comment", f"cap {cap}"))
+    assert '-    "brand_cap": 1' in call("config", "diff", versions[0], *tenant)
+    assert call("config", "rollback", *tenant) == versions[0]
+    assert json.loads(call("config", "show", *tenant)) == {"defaults": {"brand_cap": 1}}
+    listed = json.loads(call("config", "history", *tenant, "--json"))
+    assert [revision["version"] for revision in listed["revisions"]] == versions[::-1]
+    assert listed["current"] == 1
+    call("config", "rollback", *tenant, "--to", versions[1], "--expected", versions[1], code=1)
+    assert call("audit", "verify", *data).startswith("ok: 4 audit entries")
+    assert len(json.loads(call("audit", "list", *tenant, "--json"))) == 4
+
+
+def test_a_key_is_shown_once_listed_without_its_secret_and_revoked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = ["--data-dir", str(tmp_path)]
+    tenant = ["--tenant", "demo", *data]
+    run(["tenant", "create", "demo", *data])
+    capsys.readouterr()
+    assert run(["key", "issue", *tenant, "--role", "viewer", "--role", "service"]) == 0
+    text = capsys.readouterr().out.strip()
+    key_id = text.split("_")[1]
+    assert run(["key", "revoke", key_id, *data]) == 0
+    capsys.readouterr()
+    assert run(["key", "list", *tenant, "--json"]) == 0
+    (listed,) = json.loads(capsys.readouterr().out)
+    assert listed["key_id"] == key_id
+    assert listed["revoked_at"] is not None
+    assert text.split("_")[2] not in json.dumps(listed)
+
+
+def test_a_broken_rule_is_named_on_stderr(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "rules.json"
+    file.write_text('[{"rule_id": "r", "action": "BOOST", "target_type": "TAG", "target_key": "t"}]')
+    assert run(["rules", "verify", str(file)]) == 1
+    assert "rules[0].boost" in capsys.readouterr().err
