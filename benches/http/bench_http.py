@@ -1,0 +1,195 @@
+"""HTTP path of one worker against a bare granian RSGI echo of the same bodies: throughput and latency ratios.
+
+Targets: at least half of the echo's throughput, p95 at most three times its. Needs wrk.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from recsys import _native
+from recsys.service.server import reserve_port
+
+N_ITEMS = 10_000
+N_NEIGHBOURS = 50
+CONNECTIONS = (1, 16, 64)
+DURATION_S = 3
+MIN_THROUGHPUT = 0.5
+MAX_P95 = 3.0
+BODY = {
+    "surface": "home",
+    "segment": "default",
+    "k": 20,
+    "user": {"user_id": "u1"},
+    "anchors": {"item_ids": [f"item-{number:05}" for number in range(10)]},
+    "candidates": {"exclude_ids": [f"item-{number:05}" for number in range(20, 40)]},
+}
+REPORT = """
+done = function(summary, latency, requests)
+  local bad = summary.errors.status + summary.errors.read + summary.errors.connect + summary.errors.timeout
+  io.write(string.format("RESULT %f %f %f %d\\n", summary.requests / summary.duration * 1e6,
+    latency:percentile(50), latency:percentile(95), bad))
+end
+"""
+
+
+def main() -> int:
+    """Print the ratios; return 1 when one misses its target."""
+    if shutil.which("wrk") is None:
+        print("wrk is missing: install it (Debian: apt-get install wrk)", file=sys.stderr)
+        return 1
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_data(folder)
+        script = folder / "post.lua"
+        script.write_text(
+            f"wrk.method = 'POST'\nwrk.body = [[{json.dumps(BODY)}]]\n"
+            f"wrk.headers['content-type'] = 'application/json'\n{REPORT}"
+        )
+        with _recsys(folder) as service, _echo(_post(service), folder) as echo:
+            return _compare(script, service, echo)
+
+
+def _compare(script: Path, service: str, echo: str) -> int:
+    is_met = True
+    print(
+        f"{'connections':>11} {'requests/s':>11} {'echo':>9} {'ratio':>6}   p50 ratio   p95 us   echo   ratio"
+    )
+    for connections in CONNECTIONS:
+        base, ours = (_load(script, url, connections) for url in (echo, service))
+        throughput, p50, p95 = (ours[place] / base[place] for place in range(3))
+        is_met &= throughput >= MIN_THROUGHPUT and p95 <= MAX_P95
+        print(
+            f"{connections:>11} {ours[0]:>11.0f} {base[0]:>9.0f} {throughput:>6.2f}"
+            f" {p50:>11.2f} {ours[2]:>8.0f} {base[2]:>6.0f} {p95:>7.2f}"
+        )
+    print(f"targets (throughput >= {MIN_THROUGHPUT}, p95 <= {MAX_P95}): {'met' if is_met else 'missed'}")
+    return 0 if is_met else 1
+
+
+def _load(script: Path, url: str, connections: int) -> tuple[float, float, float]:
+    """Return requests a second, and p50 and p95 in microseconds."""
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{DURATION_S}s", "-s", str(script), f"{url}/v1/recommend"]
+    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    found = re.search(r"RESULT (\S+) (\S+) (\S+) (\d+)", output)
+    if found is None or found[4] != "0":
+        raise RuntimeError(f"wrk did not measure {url}: {output}")
+    return float(found[1]), float(found[2]), float(found[3])
+
+
+def write_data(folder: Path) -> None:
+    """Write a tenant with ten thousand items, a popularity list and fifty neighbours an item."""
+    source = random.Random(7)
+    items = [f"item-{number:05}" for number in range(N_ITEMS)]
+    _native.build_catalog(
+        str(folder / "catalog"), items, tags=[[f"t{number % 20}"] for number in range(N_ITEMS)]
+    )
+    catalog = _native.Catalog.open(str(folder / "catalog"))
+    popularity = _native.SignalPacker(catalog, kind="popularity", key_type="segment")
+    popularity.push("default", items[:1000], [1000.0 - rank for rank in range(1000)])
+    popularity.finish(str(folder / "popularity"))
+    cooc = _native.SignalPacker(catalog, kind="cooc", key_type="item")
+    scores = [float(N_NEIGHBOURS - rank) for rank in range(N_NEIGHBOURS)]
+    for item in items:
+        cooc.push(
+            item,
+            [other for other in source.sample(items, N_NEIGHBOURS + 1) if other != item][:N_NEIGHBOURS],
+            scores,
+        )
+    cooc.finish(str(folder / "cooc"))
+    (folder / "tenants").mkdir()
+    (folder / "tenants" / "demo.toml").write_text(
+        'tenant = "demo"\nsalt = "a salt for the benchmark"\n[surfaces.home.artifacts]\n'
+        'catalog = "../catalog"\npopularity = "../popularity"\ncooc = "../cooc"\n'
+    )
+
+
+@contextmanager
+def _recsys(folder: Path) -> Iterator[str]:
+    code = "from recsys.cli.main import main; main()"
+    port = reserve_port("127.0.0.1", 0)
+    arguments = ["serve", "--dev", "--port", str(port), "--data-dir", str(folder)]
+    with _running([sys.executable, "-c", code, *arguments], port) as url:
+        yield url
+
+
+@contextmanager
+def _echo(answer: bytes, folder: Path) -> Iterator[str]:
+    (folder / "answer.json").write_bytes(answer)
+    port = reserve_port("127.0.0.1", 0)
+    with _running([sys.executable, "-m", __spec__.name, str(port), str(folder / "answer.json")], port) as url:
+        yield url
+
+
+@contextmanager
+def _running(command: list[str], port: int) -> Iterator[str]:
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+        try:
+            url = f"http://127.0.0.1:{port}"
+            for _ in range(200):
+                try:
+                    urllib.request.urlopen(f"{url}/livez", timeout=1).close()
+                    break
+                except OSError:
+                    time.sleep(0.05)
+            else:
+                raise RuntimeError(f"not up: {command}")
+            yield url
+        finally:
+            process.send_signal(signal.SIGTERM)
+
+
+def _post(url: str) -> bytes:
+    request = urllib.request.Request(
+        f"{url}/v1/recommend", json.dumps(BODY).encode(), {"content-type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=5) as answer:
+        return bytes(answer.read())
+
+
+class Echo:
+    """Reads the body, answers with fixed bytes: what granian and Python cost by themselves."""
+
+    def __init__(self, answer: bytes) -> None:
+        self._answer = answer
+        self._headers = [("content-type", "application/json")]
+
+    def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Nothing to open."""
+
+    async def __rsgi__(self, scope: object, protocol) -> None:
+        """Answer one request."""
+        await protocol()
+        protocol.response_bytes(200, self._headers, self._answer)
+
+
+def serve_echo(port: int, answer: bytes) -> None:
+    """Serve the echo with the same settings as the service."""
+    from granian import Granian  # noqa: PLC0415
+    from granian.constants import Interfaces  # noqa: PLC0415
+    from granian.log import LogLevels  # noqa: PLC0415
+
+    server = Granian(
+        "echo", port=port, interface=Interfaces.RSGI, websockets=False, log_level=LogLevels.warning
+    )
+    server.serve(target_loader=lambda: Echo(answer), wrap_loader=False)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) == 3:
+        serve_echo(int(sys.argv[1]), Path(sys.argv[2]).read_bytes())
+    else:
+        sys.exit(main())
