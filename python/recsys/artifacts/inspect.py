@@ -25,7 +25,7 @@ class ScoredItem(msgspec.Struct, frozen=True, omit_defaults=True):
 class CatalogSummary(msgspec.Struct, frozen=True):
     """A catalog: how many items, which share of them (0..1) has each attribute, and its commonest tags."""
 
-    path: Path
+    path: str
     items: int
     available: int
     filled: dict[str, float]
@@ -37,9 +37,9 @@ class CatalogSummary(msgspec.Struct, frozen=True):
 
 
 class SignalSummary(msgspec.Struct, frozen=True):
-    """A signal: its keys and entries, percentiles of the lists' lengths, and the top of its first keys' lists."""
+    """A signal: keys, entries, percentiles of the lists' lengths, and the top of its first keys' lists."""
 
-    path: Path
+    path: str
     kind: str
     key_type: str
     keys: int
@@ -74,7 +74,7 @@ def inspect_catalog(catalog: Catalog, *, limit: int = 10) -> CatalogSummary:
             filled[name] += value is not None and value != []
     tags = sorted(catalog.tag_counts(), key=lambda tag: (-tag[1], tag[0]))
     return CatalogSummary(
-        path=Path(catalog.path),
+        path=catalog.path,
         items=catalog.n_items,
         available=available,
         filled={name: count / max(1, catalog.n_items) for name, count in filled.items()},
@@ -88,7 +88,7 @@ def inspect_catalog(catalog: Catalog, *, limit: int = 10) -> CatalogSummary:
 def inspect_signal(signal: Signal, catalog: Catalog | None, *, limit: int = 10) -> SignalSummary:
     """Return what a signal holds.
 
-    With its catalog, and for string keys, the summary has the ``limit`` best items of the first ``limit`` keys.
+    With its catalog, and for string keys, it has the ``limit`` best items of the first ``limit`` keys.
     """
     lengths = np.array(signal.list_lengths() or [0])
     values = np.percentile(lengths, QUANTILES)
@@ -97,7 +97,7 @@ def inspect_signal(signal: Signal, catalog: Catalog | None, *, limit: int = 10) 
         for key in signal.keys(0, limit):
             top[key] = ranked_items(signal, catalog, key, limit)
     return SignalSummary(
-        path=Path(signal.path),
+        path=signal.path,
         kind=signal.kind,
         key_type=signal.key_type,
         keys=signal.n_keys,
@@ -112,7 +112,7 @@ def inspect_signal(signal: Signal, catalog: Catalog | None, *, limit: int = 10) 
 def ranked_items(signal: Signal, catalog: Catalog, key: str, limit: int) -> list[ScoredItem]:
     """Return the ``limit`` best items of one key's list, with titles.
 
-    Raises :class:`ArtifactError` for a key that the signal does not know and for a catalog that is not the signal's.
+    Raises :class:`ArtifactError` for a key that the signal does not know and for a foreign catalog.
     """
     if signal.ids_digest != catalog.ids_digest:
         raise ArtifactError(f"{signal.path} was built for another catalog than {catalog.path}")

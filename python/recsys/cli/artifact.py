@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import cyclopts
 from cyclopts import Parameter
 
-from recsys.cli.console import JsonFlag, print_json, print_table, stdout
+from recsys.cli.console import JsonFlag, print_json, print_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -69,7 +69,7 @@ def neighbors(
         print_json(found)
         return
     anchor = catalog.item(item)
-    stdout().print(f"with {item} {anchor.title or '' if anchor else ''}".rstrip())
+    print(f"with {item} {anchor.title or '' if anchor else ''}".rstrip())
     _print_items(found)
 
 
@@ -126,7 +126,7 @@ def inspect(path: Path, *, catalog: Path | None = None, k: int = 10, json: JsonF
         if json:
             print_json(items)
             return
-        stdout().print(f"catalog: {items.items:,} items, {items.available:,} available, {items.tags:,} tags")
+        print(f"catalog: {items.items:,} items, {items.available:,} available, {items.tags:,} tags")
         print_table(("attribute", "filled %"), [(name, 100 * share) for name, share in items.filled.items()])
         print_table(("tag", "items"), items.top_tags)
         return
@@ -136,7 +136,7 @@ def inspect(path: Path, *, catalog: Path | None = None, k: int = 10, json: JsonF
     if json:
         print_json(summary)
         return
-    stdout().print(f"{summary.kind}: {summary.keys:,} {summary.key_type} keys, {summary.entries:,} entries")
+    print(f"{summary.kind}: {summary.keys:,} {summary.key_type} keys, {summary.entries:,} entries")
     print_table(("length of lists", "items"), list(summary.list_lengths.items()))
     for key, found in summary.top.items():
         _print_items(found, title=f"{summary.key_type} {key}")
@@ -160,7 +160,7 @@ def verify(paths: list[Path], *, json: JsonFlag = False) -> None:
         print_json(reports)
         return
     for path in reports:
-        stdout().print(f"{path}: sound")
+        print(f"{path}: sound")
 
 
 def _print_items(found: Sequence[ScoredItem], *, title: str | None = None) -> None:

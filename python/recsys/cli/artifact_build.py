@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import cyclopts
 from cyclopts import Parameter
 
-from recsys.cli.console import BeginStage, JsonFlag, print_json, print_warning, progress, stdout
+from recsys.cli.console import BeginStage, JsonFlag, print_json, print_warning, progress
 
 if TYPE_CHECKING:
     from recsys.pipelines.build.interactions import Selection
@@ -87,7 +87,9 @@ def catalog(
     reading: InputOptions = _NO_INPUT,
     json: JsonFlag = False,
 ) -> None:
-    """Build a catalog. Columns: item_id, title, tags, brand, category, price, created_at, available, valid_until.
+    """Build a catalog.
+
+    Columns: item_id, title, tags, brand, category, price, created_at, available, valid_until.
 
     Parameters
     ----------
@@ -244,8 +246,7 @@ def _show(report: BuildReport, *, as_json: bool) -> None:
     if as_json:
         print_json(report)
         return
-    out = stdout()
-    out.print(f"{report.kind}: {report.path}, {report.bytes:,} bytes, sha256 {report.sha256}")
+    print(f"{report.kind}: {report.path}, {report.bytes:,} bytes, sha256 {report.sha256}")
     facts = [f"{report.rows:,} rows read"]
     for count, what in (
         (report.bad, "bad"),
@@ -255,6 +256,6 @@ def _show(report: BuildReport, *, as_json: bool) -> None:
     ):
         if count:
             facts.append(f"{count:,} {what}")
-    out.print(", ".join(facts))
+    print(", ".join(facts))
     if report.window is not None:
-        out.print(f"from {report.window.start:%Y-%m-%d %H:%M} to {report.window.end:%Y-%m-%d %H:%M} UTC")
+        print(f"from {report.window.start:%Y-%m-%d %H:%M} to {report.window.end:%Y-%m-%d %H:%M} UTC")

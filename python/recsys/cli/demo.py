@@ -8,7 +8,7 @@ from typing import Annotated
 import cyclopts
 from cyclopts import Parameter
 
-from recsys.cli.console import JsonFlag, print_json, print_table, progress, stdout
+from recsys.cli.console import JsonFlag, print_json, print_table, progress
 
 app = cyclopts.App(name="demo", help="Prepare the retail demo.")
 
@@ -37,10 +37,9 @@ def prepare(
     if json:
         print_json(prepared)
         return
-    out = stdout()
-    out.print(f"{data_dir} {'is ready' if is_new else 'is up to date'}: tenant demo, surface home")
-    out.print(f"data: {prepared.origin}")
+    print(f"{data_dir} {'is ready' if is_new else 'is up to date'}: tenant demo, surface home")
+    print(f"data: {prepared.origin}")
     print_table(
         ("artifact", "rows", "bytes", "path"),
-        [(report.kind, report.rows, report.bytes, str(report.path)) for report in prepared.artifacts],
+        [(report.kind, report.rows, report.bytes, report.path) for report in prepared.artifacts],
     )

@@ -22,6 +22,8 @@ ORIGIN = f'dunnhumby "The Complete Journey", from the package {DISTRIBUTION} {VE
 TENANT = "demo"
 SURFACE = "home"
 NO_SEGMENT = "default"
+NO_PRODUCT = "COUPON/MISC ITEMS"
+"""The category of petrol, coupons and till entries: known, but nothing to recommend."""
 
 
 class RetailDataError(RecsysError):
@@ -124,6 +126,7 @@ def catalog_of(data: RetailData) -> pa.Table:
             "category": pc.utf8_lower(products["product_category"]),
             "price": sales["price"].take(sale_of),
             "created_at": sales["created_at"].take(sale_of),
+            "available": [row["product_category"] != NO_PRODUCT for row in rows],
         }
     )
 
@@ -153,7 +156,7 @@ def _utc(times: pa.ChunkedArray[Any]) -> pa.ChunkedArray[Any]:
 
 
 def _title(row: dict[str, object]) -> str:
-    """Name a product by type and size, and by category too where the type alone says little ("Lean", "Red")."""
+    """Name a product by type and size, with the category where the type alone says little ("Lean")."""
     kind, category = _words(row["product_type"]), _words(row["product_category"])
     name = kind or category
     if not name:

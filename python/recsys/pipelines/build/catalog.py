@@ -34,12 +34,12 @@ def build_catalog(given: BuildInput, out: Path) -> BuildReport:
     sha256 = write_items(items, out, rows=quarantine.rows)
     return BuildReport(
         "catalog",
-        out,
+        str(out),
         sha256,
         out.stat().st_size,
         quarantine.rows,
         quarantine.bad,
-        quarantine=given.quarantine if quarantine.bad else None,
+        quarantine=str(given.quarantine) if quarantine.bad and given.quarantine else None,
     )
 
 

@@ -74,7 +74,7 @@ def build_cooc(catalog: Catalog, given: BuildInput, out: Path, options: CoocOpti
         heavy_sessions = builder.heavy_sessions
     return BuildReport(
         "cooc",
-        out,
+        str(out),
         sha256,
         out.stat().st_size,
         tally.rows,
@@ -82,6 +82,6 @@ def build_cooc(catalog: Catalog, given: BuildInput, out: Path, options: CoocOpti
         tally.unknown_items,
         tally.other,
         heavy_sessions,
-        quarantine=given.quarantine if tally.bad else None,
+        quarantine=str(given.quarantine) if tally.bad and given.quarantine else None,
         window=window,
     )

@@ -171,10 +171,11 @@ def session_keys(rows: Rows) -> npt.NDArray[np.uint64]:
     return np.frombuffer(hash_strings(*string_buffers(rows.strings["session_id"])), dtype="<u8")
 
 
-def string_buffers(column: pa.ChunkedArray[pa.StringScalar]) -> tuple[pa.Buffer, pa.Buffer]:
+def string_buffers(column: pa.ChunkedArray[pa.StringScalar]) -> tuple[memoryview, memoryview]:
     """Return the offsets (int32, from the first row's on) and bytes of a string column without nulls."""
     values = column.combine_chunks()
     _, offsets, data = values.buffers()
     if offsets is None:
-        return pa.py_buffer(bytes(4)), pa.py_buffer(b"")
-    return offsets.slice(4 * values.offset, 4 * (len(values) + 1)), data or pa.py_buffer(b"")
+        return memoryview(bytes(4)).cast("i"), memoryview(b"")
+    own = offsets.slice(4 * values.offset, 4 * (len(values) + 1))
+    return memoryview(own).cast("B").cast("i"), memoryview(data or b"")

@@ -71,14 +71,14 @@ def build_popularity(
         sha256 = builder.finish(str(out), metadata=metadata_of(params, window=window, rows=tally.rows))
     return BuildReport(
         "popularity",
-        out,
+        str(out),
         sha256,
         out.stat().st_size,
         tally.rows,
         tally.bad,
         tally.unknown_items,
         tally.other,
-        quarantine=given.quarantine if tally.bad else None,
+        quarantine=str(given.quarantine) if tally.bad and given.quarantine else None,
         window=window,
     )
 

@@ -57,7 +57,7 @@ class BuildReport(msgspec.Struct, frozen=True, omit_defaults=True):
     """
 
     kind: str
-    path: Path
+    path: str
     sha256: str
     bytes: int
     rows: int
@@ -65,7 +65,7 @@ class BuildReport(msgspec.Struct, frozen=True, omit_defaults=True):
     unknown_items: int = 0
     other: int = 0
     heavy_sessions: int = 0
-    quarantine: Path | None = None
+    quarantine: str | None = None
     window: Window | None = None
 
 
