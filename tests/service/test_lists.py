@@ -123,8 +123,8 @@ def test_constraints_filter_refill_and_warn(client, constraints):
 
 
 def test_a_cap_beyond_any_list_is_no_cap(client):
-    assert client.recommend(constraints={"max_per_tag": {"odd": 10**30}}).status == 400
-    assert client.recommend(constraints={"max_per_tag": {"odd": 10**15}}).status == 200
+    answer = client.recommend(constraints={"max_per_tag": {"odd": 10**30}})
+    assert answer.item_ids == client.recommend().item_ids
 
 
 def test_rules_pin_block_and_boost(make_client):

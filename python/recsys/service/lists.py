@@ -82,8 +82,9 @@ class Lists:
         response = _make_response(query, plan, ranked, request.request_id)
         for warning in response.warnings:
             self._metrics.warnings.labels(warning.code).inc()
-        metrics.lists[_kind_of(query, ranked)].inc()
-        self._expose(request, query, ranked.item_ids, is_error=False)
+        item_ids = [item.item_id for item in response.items]
+        metrics.lists[_kind_of(len(item_ids), query.k, ranked)].inc()
+        self._expose(request, query, item_ids, is_error=False)
         answer = json_response(200, response)
         metrics.requests["ok"].inc()
         metrics.latency.observe(time.perf_counter() - request.started)
@@ -199,9 +200,9 @@ def _exposure_context(query: Query) -> dict[str, str]:
     return logged
 
 
-def _kind_of(query: Query, ranked: Ranked) -> ListKind:
-    if not ranked.item_ids:
+def _kind_of(length: int, k: int, ranked: Ranked) -> ListKind:
+    if not length:
         return "empty"
-    if len(ranked.item_ids) < query.k:
+    if length < k:
         return "short"
     return "fallback" if ranked.rungs else "full"
