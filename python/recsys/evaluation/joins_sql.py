@@ -12,8 +12,10 @@ import duckdb
 
 from recsys.contracts.errors import EvaluationError
 
-_ITEMS_TYPE = "STRUCT(item_id VARCHAR, rank BIGINT, propensity DOUBLE, "
+_ITEMS_TYPE = (
+    "STRUCT(item_id VARCHAR, rank BIGINT, propensity DOUBLE, "
     "logging_propensity DOUBLE, target_propensity DOUBLE)[]"
+)
 _ITEMS_JSON = (
     '[{"item_id":"VARCHAR","rank":"BIGINT","propensity":"DOUBLE",'
     '"logging_propensity":"DOUBLE","target_propensity":"DOUBLE"}]'
@@ -172,8 +174,8 @@ def _read(
                     f"from_json(items, '{_ITEMS_JSON}')" if name == "items" else name for name in columns
                 )
                 connection.execute(
-                    f"INSERT"  # noqa: S608
-                    "columns = ?)",
+                    f"INSERT INTO {table} SELECT {chosen} "  # noqa: S608
+                    "FROM read_json(?, format = 'newline_delimited', columns = ?)",
                     [file, shape],
                 )
         except duckdb.Error as error:

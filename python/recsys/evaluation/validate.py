@@ -109,8 +109,7 @@ def _likely_causes(findings: Findings) -> list[str]:
     causes = {
         "truncated_last_line": "A file was cut off while it was written or copied: upload it again.",
         "truncated_file": "A compressed file was cut off: upload it again.",
-        "low_join_rate": "The client does not send back the request_id of the response, or exposure files
-        are missing.",
+        "low_join_rate": "The client does not send back the request_id, or exposure files are missing.",
         "not_a_pseudonym": "Ids were logged without the tenant's salt: hash them before they are written.",
         "duplicate_record": "Files were uploaded twice; duplicates are dropped from every measurement.",
         "clock_in_future": "The clock of a client or host is ahead.",

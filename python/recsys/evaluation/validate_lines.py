@@ -41,7 +41,7 @@ def check_lines(file: str, role: Role, findings: Findings, *, oldest: datetime, 
     decode = decoder.decode
     number = 0
     try:
-        for number, line in enumerate(_lines(file), 1):  # noqa: B007
+        for number, line in enumerate(_lines(file), 1):
             try:
                 record = decode(line)
             except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -102,7 +102,7 @@ def _lines(file: str) -> Iterator[bytes]:
         with gzip.open(file, "rb") as packed:
             yield from packed
     elif file.endswith(".zst"):
-        with pa.CompressedInputStream(pa.OSFile(file), "zstd") as stream:
+        with pa.CompressedInputStream(pa.OSFile(file, "rb"), "zstd") as stream:
             yield from _split(cast("BinaryIO", stream))
     else:
         raise EvaluationError(f"{file} is not a JSON Lines file")
