@@ -1,14 +1,33 @@
 """The native extension: mapped catalogs and signals, their builders, and the ranker.
 
 Every function raises :class:`recsys.contracts.errors.ArtifactError` for a file that is not sound (the message
-names file and section), :class:`~recsys.contracts.errors.BuildError` for bad builder input, and releases the GIL
-while it works.
+names file and section), :class:`~recsys.contracts.errors.BuildError` for bad builder input, and releases the
+GIL while it works.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, final
+from typing import Literal, Self, final
 
 from typing_extensions import Buffer
+
+__all__ = [
+    "FORMAT_VERSION",
+    "Catalog",
+    "CoocBuilder",
+    "Item",
+    "Plan",
+    "PopularityBuilder",
+    "Ranked",
+    "RuleSet",
+    "Rung",
+    "Signal",
+    "SignalPacker",
+    "Source",
+    "build_catalog",
+    "hash_strings",
+    "ordinals_of",
+    "verify",
+]
 
 FORMAT_VERSION: int
 
@@ -107,7 +126,9 @@ def build_catalog(
 class SignalPacker:
     """Turns (key, item, score) rows of any origin, in any order, into a signal."""
 
-    def __init__(self, catalog: Catalog, *, kind: str, key_type: Literal["segment", "item", "user"]) -> None: ...
+    def __new__(
+        cls, catalog: Catalog, *, kind: str, key_type: Literal["segment", "item", "user"]
+    ) -> Self: ...
     def push(self, key: str, item_ids: Sequence[str], scores: Sequence[float]) -> None: ...
     def finish(self, path: str, *, metadata: str = "{}") -> str: ...
     @property
@@ -115,10 +136,10 @@ class SignalPacker:
 
 @final
 class PopularityBuilder:
-    """Popularity with half-life decay: score = sum of weight x 2^(-age/half_life), per segment and for all."""
+    """Popularity with half-life decay: sum of weight x 2^(-age/half_life), per segment and for all."""
 
-    def __init__(
-        self,
+    def __new__(
+        cls,
         catalog: Catalog,
         *,
         now_ms: int,
@@ -126,9 +147,13 @@ class PopularityBuilder:
         memory_bytes: int,
         scratch_dir: str,
         threads: int = 0,
-    ) -> None: ...
-    def push(self, segments: Sequence[str], segment_codes: Buffer, ordinals: Buffer, ts_ms: Buffer, weights: Buffer) -> None:
-        """Add rows: codes u32 into ``segments`` and ordinals u32, times i64 (Unix ms), weights f64, equal length."""
+    ) -> Self: ...
+    def push(
+        self, segments: Sequence[str], segment_codes: Buffer, ordinals: Buffer, ts_ms: Buffer, weights: Buffer
+    ) -> None:
+        """Add rows: codes u32 into ``segments`` and ordinals u32, times i64 (Unix ms), weights f64, equal
+        length.
+        """
     def finish(self, path: str, *, metadata: str = "{}") -> str:
         """Write the signal (metadata gains counts) and return its hex SHA-256."""
 
@@ -136,8 +161,8 @@ class PopularityBuilder:
 class CoocBuilder:
     """Co-visitation over sessions; deterministic whatever the order of the rows."""
 
-    def __init__(
-        self,
+    def __new__(
+        cls,
         catalog: Catalog,
         *,
         normalization: Literal["count", "cosine", "jaccard", "lift"] = "cosine",
@@ -148,7 +173,7 @@ class CoocBuilder:
         memory_bytes: int,
         scratch_dir: str,
         threads: int = 0,
-    ) -> None: ...
+    ) -> Self: ...
     def push(self, sessions: Buffer, ordinals: Buffer, ts_ms: Buffer, weights: Buffer) -> None:
         """Add rows: session keys u64 (``hash_strings``), ordinals u32, times i64 (Unix ms), weights f32."""
     def finish(self, path: str, *, metadata: str = "{}") -> str: ...
@@ -157,7 +182,9 @@ class CoocBuilder:
         """Sessions over the cap, sampled; known after ``finish``."""
 
 def hash_strings(offsets: Buffer, data: Buffer) -> bytes:
-    """64-bit hashes (u64, little-endian) of an Arrow string array given by its i32 or i64 offsets and its bytes."""
+    """64-bit hashes (u64, little-endian) of an Arrow string array given by its i32 or i64 offsets and its
+    bytes.
+    """
 
 def ordinals_of(catalog: Catalog, offsets: Buffer, data: Buffer) -> bytes:
     """Ordinals (u32, little-endian; 0xFFFFFFFF unknown) of an Arrow string array of item ids."""
@@ -168,8 +195,8 @@ def ordinals_of(catalog: Catalog, offsets: Buffer, data: Buffer) -> bytes:
 class Source:
     """One signal in a mode: whose list is looked up, how its values are normalised, and its weight."""
 
-    def __init__(
-        self,
+    def __new__(
+        cls,
         name: str,
         signal: Signal,
         *,
@@ -177,12 +204,16 @@ class Source:
         weight: float,
         weight_group: Literal["pop", "cooc", "emb"],
         normalizer: Literal["saturating", "max", "none"] = "saturating",
-    ) -> None:
-        """``key`` names the segment of a segment-keyed signal; item-keyed signals use the request's anchors, user-keyed ones its user."""
+    ) -> Self:
+        """``key`` names the segment of a segment-keyed signal; item-keyed signals use the request's
+        anchors, user-keyed ones its user.
+        """
 
 @final
 class Rung:
-    """One rung of the ladder against empty lists: a segment's list of a signal, or the newest of the catalog."""
+    """One rung of the ladder against empty lists: a segment's list of a signal, or the newest of the
+    catalog.
+    """
 
     @staticmethod
     def of_signal(name: str, signal: Signal, key: str) -> Rung: ...
@@ -193,45 +224,47 @@ class Rung:
 class RuleSet:
     """Rules resolved to ordinals, in order of authority (priority, then document order)."""
 
-    def __init__(
-        self,
+    def __new__(
+        cls,
         catalog: Catalog,
         *,
-        blocked: Sequence[tuple[str, Sequence[str]]] = (),
-        boosts: Sequence[tuple[str, Sequence[str], float]] = (),
-        pins: Sequence[tuple[str, Sequence[str]]] = (),
+        blocked: Sequence[tuple[str, Sequence[str]]] = ...,
+        boosts: Sequence[tuple[str, Sequence[str], float]] = ...,
+        pins: Sequence[tuple[str, Sequence[str]]] = ...,
         max_pins: int = 3,
-    ) -> None:
+    ) -> Self:
         """Each entry is (rule id, item ids[, multiplier]). Unknown item ids are ignored."""
 
 @final
 class Plan:
-    """Everything that is the same for all requests of one surface, segment and mode. Immutable, thread-safe."""
+    """Everything that is the same for all requests of one surface, segment and mode. Immutable, thread-
+    safe.
+    """
 
-    def __init__(
-        self,
+    def __new__(
+        cls,
         catalog: Catalog,
         sources: Sequence[Source],
         *,
-        ladder: Sequence[Rung] = (),
+        ladder: Sequence[Rung] = ...,
         rules: RuleSet | None = None,
         anchor_decay: float = 1.0,
         brand_cap: int | None = None,
         category_cap: int | None = None,
         mmr_lambda: float | None = None,
         mmr_pool: int = 200,
-    ) -> None: ...
+    ) -> Self: ...
     def rank(
         self,
         k: int,
         now_ms: int,
         *,
-        anchors: Sequence[str] = (),
+        anchors: Sequence[str] = ...,
         user: str | None = None,
         include: Sequence[str] | None = None,
-        exclude: Sequence[str] = (),
-        required_tags: Sequence[str] = (),
-        forbidden_tags: Sequence[str] = (),
+        exclude: Sequence[str] = ...,
+        required_tags: Sequence[str] = ...,
+        forbidden_tags: Sequence[str] = ...,
         max_per_tag: Mapping[str, int] | None = None,
         weights: tuple[float, float, float] | None = None,
         offset: int = 0,
@@ -251,7 +284,9 @@ class Ranked:
         """Per item: names of the sources that gave it, ``pin:RULE``, ``boost:RULE``, ``fallback:RUNG``."""
     @property
     def contributions(self) -> list[list[tuple[str, float, float, float]]]:
-        """Per item, with ``explain``: (source, raw value, normalised value, weighted value). Their sum times the boosts is the score."""
+        """Per item, with ``explain``: (source, raw value, normalised value, weighted value). Their sum
+        times the boosts is the score.
+        """
     @property
     def boosts(self) -> list[list[tuple[str, float]]]:
         """Per item, with ``explain``: (rule id, multiplier)."""
@@ -269,7 +304,9 @@ class Ranked:
         """Per source, with ``explain``: (name, candidates gathered)."""
     @property
     def filtered(self) -> dict[str, int]:
-        """How many considered items each filter dropped: unavailable, expired, excluded, not_included, blocked, required_tags, forbidden_tags, max_per_tag, brand_cap, category_cap."""
+        """How many considered items each filter dropped: unavailable, expired, excluded, not_included,
+        blocked, required_tags, forbidden_tags, max_per_tag, brand_cap, category_cap.
+        """
     @property
     def include_unknown(self) -> int:
         """How many of ``include`` the catalog does not know."""
