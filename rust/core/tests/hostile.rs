@@ -1,5 +1,5 @@
 //! Files that lie: each is refused when it is opened, verified or used, by an error that names file and section.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod support;
 

@@ -8,7 +8,9 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     let mut resealed = bytes.to_vec();
     support::reseal(&mut resealed);
     for bytes in [bytes, &resealed] {
-        let Ok(file) = tempfile::NamedTempFile::new() else { return };
+        let Ok(file) = tempfile::NamedTempFile::new() else {
+            return;
+        };
         if std::fs::write(file.path(), bytes).is_ok() {
             // Refusals are what is expected of most bytes; only a crash is a finding.
             let _ = support::use_everything(file.path());

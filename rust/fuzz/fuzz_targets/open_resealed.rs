@@ -12,14 +12,18 @@ const SAMPLES: [&[u8]; 3] = [
 ];
 
 libfuzzer_sys::fuzz_target!(|input: &[u8]| {
-    let Some((sample, edits)) = input.split_first() else { return };
+    let Some((sample, edits)) = input.split_first() else {
+        return;
+    };
     let mut bytes = SAMPLES[*sample as usize % SAMPLES.len()].to_vec();
     for edit in edits.chunks_exact(3) {
         let at = u16::from_le_bytes([edit[0], edit[1]]) as usize % bytes.len();
         bytes[at] = edit[2];
     }
     support::reseal(&mut bytes);
-    let Ok(file) = tempfile::NamedTempFile::new() else { return };
+    let Ok(file) = tempfile::NamedTempFile::new() else {
+        return;
+    };
     if std::fs::write(file.path(), &bytes).is_ok() {
         let used = support::use_everything(file.path());
         if recsys_core::verify(file.path()).is_ok() {
