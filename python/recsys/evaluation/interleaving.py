@@ -71,9 +71,9 @@ def team_draft(a: Sequence[str], b: Sequence[str], k: int, generator: np.random.
 def balanced(a: Sequence[str], b: Sequence[str], k: int, generator: np.random.Generator) -> list[Placed]:
     """Return up to ``k`` items, the rankers' lists in turn; who starts is one coin for the whole list.
 
-    An item's team is the ranker that places it higher, and none when both place it at the same rank. Known bias:
-    when one list is the other shifted by a place, random clicks favour the shifted one (Radlinski et al. 2008,
-    section 4); team draft does not do this, and is the one to choose.
+    An item's team is the ranker that places it higher, and none when both place it at the same rank. Known
+    bias: when one list is the other shifted by a place, random clicks favour one ranker (Chapelle, Joachims,
+    Radlinski and Yue 2012, ACM TOIS 30); team draft does not do this, and is the one to choose.
     """
     a_first = bool(generator.random() < 0.5)
     rank_a = {item: rank for rank, item in enumerate(a)}
@@ -117,7 +117,8 @@ def prefer(clicks: Iterable[tuple[str, str | None]], level: float = 0.95) -> Pre
     """Return the preference from clicks given as (user, team of the clicked item as the served list says).
 
     Clicks are summed by user, because a user's requests are not independent; each user then counts once, for
-    the team with more clicks. The test is the exact binomial sign test over users who chose. An unknown team is an error.
+    the team with more clicks. The test is the exact binomial sign test over users who chose. An unknown team
+    is an error.
     """
     balance: dict[str, int] = {}
     without_team = 0
