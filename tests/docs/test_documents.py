@@ -44,6 +44,20 @@ class Demo:
             found = re.search(r"http://127\.0\.0\.1:\d+", self.server.stdout.readline())
             assert found is not None
             self.url = found[0]
+            subprocess.run(
+                [
+                    "curl",
+                    "-sS",
+                    "--retry",
+                    "60",
+                    "--retry-delay",
+                    "1",
+                    "--retry-all-errors",
+                    f"{self.url}/readyz",
+                ],
+                capture_output=True,
+                check=True,
+            )
         return self.url
 
 
@@ -76,7 +90,7 @@ def run(command: str, demo: Demo) -> str:
     assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
     if command.startswith("curl "):
         return json.dumps(json.loads(done.stdout), indent=2)
-    return "\n".join(line.rstrip() for line in done.stdout.strip("\n").splitlines())
+    return "\n".join(line.rstrip() for line in done.stdout.splitlines()).strip("\n")
 
 
 def steady(text: str) -> object:

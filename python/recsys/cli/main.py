@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from importlib.util import find_spec
 
 import cyclopts
 
@@ -43,9 +42,7 @@ def build_app() -> cyclopts.App:
         result_action="return_value",
     )
     for name, summary in GROUPS.items():
-        module = f"recsys.cli.{name}"
-        if find_spec(module) is not None:
-            app.command(f"{module}:app", name=name, help=summary)
+        app.command(f"recsys.cli.{name}:app", name=name, help=summary)
     return app
 
 
