@@ -36,7 +36,7 @@ prerequisites:
 
 .venv/.installed: .venv/.created pyproject.toml .ci/constraints.txt $(RUST_SOURCES)
 	$(PIP) maturin
-	$(PIP) --no-build-isolation --editable '.[auth,eval]'
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(PIP) --no-build-isolation --editable '.[auth,eval]'
 	@touch $@
 
 .venv/.demo-data: .venv/.created
