@@ -93,6 +93,7 @@ impl PopularityBuilder {
     /// Adds rows: equally long columns of positions in `segments`, ordinals, Unix milliseconds and weights.
     ///
     /// Rows of an unknown item ([`NONE`]) or of weight 0 are counted and left out; a row after `now_ms` has age 0.
+    /// Errors number the rows from the builder's first on.
     pub fn push<S: AsRef<str>>(
         &mut self,
         segments: &[S],
@@ -117,10 +118,12 @@ impl PopularityBuilder {
             rows.map(|(ts, weight)| amount(*weight, now_ms, *ts, half_life_ms))
                 .collect()
         });
+        let first_row = self.rows + self.unknown_items + self.zero_weights;
         for (i, (&code, &item)) in codes.iter().zip(ordinals).enumerate() {
+            let row = first_row + i as u64;
             let number = *numbers.get(code as usize).ok_or_else(|| {
                 Error::Build(format!(
-                    "row {i}: segment code {code}, there are {} segments",
+                    "row {row}: segment code {code}, there are {} segments",
                     numbers.len()
                 ))
             })?;
@@ -131,12 +134,12 @@ impl PopularityBuilder {
             if item as usize >= self.n_items {
                 let n = self.n_items;
                 return Err(Error::Build(format!(
-                    "row {i}: ordinal {item}, the catalog has {n} items"
+                    "row {row}: ordinal {item}, the catalog has {n} items"
                 )));
             }
             if !(0.0..=MAX_WEIGHT).contains(&weights[i]) {
                 return Err(Error::Build(format!(
-                    "row {i}: weight {} is not from 0 to 1e12",
+                    "row {row}: weight {} is not from 0 to 1e12",
                     weights[i]
                 )));
             }

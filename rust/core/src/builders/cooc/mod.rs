@@ -139,7 +139,8 @@ impl CoocBuilder {
 
     /// Adds rows: equally long columns of session keys, ordinals, Unix milliseconds and weights.
     ///
-    /// Rows of an unknown item ([`NONE`]) and rows of weight 0 are counted and left out.
+    /// Rows of an unknown item ([`NONE`]) and rows of weight 0 are counted and left out. Errors number
+    /// the rows from the builder's first on.
     pub fn push(
         &mut self,
         sessions: &[u64],
@@ -153,6 +154,7 @@ impl CoocBuilder {
             ("ts_ms", ts_ms.len()),
             ("weights", weights.len()),
         ])?;
+        let first_row = self.kept_rows + self.unknown_items + self.zero_weights;
         for (i, (((&session, &item), &ts_ms), &weight)) in sessions
             .iter()
             .zip(ordinals)
@@ -160,13 +162,14 @@ impl CoocBuilder {
             .zip(weights)
             .enumerate()
         {
+            let row = first_row + i as u64;
             if item == NONE {
                 self.unknown_items += 1;
                 continue;
             }
             if item as usize >= self.n_items {
                 return Err(Error::Build(format!(
-                    "row {i}: ordinal {item}, the catalog has {} items",
+                    "row {row}: ordinal {item}, the catalog has {} items",
                     self.n_items
                 )));
             }
@@ -176,7 +179,7 @@ impl CoocBuilder {
             }
             if !WEIGHTS.contains(&weight) {
                 return Err(Error::Build(format!(
-                    "row {i}: weight {weight} is not 0 or from 1e-6 to 1e6"
+                    "row {row}: weight {weight} is not 0 or from 1e-6 to 1e6"
                 )));
             }
             self.has_weights |= weight != 1.0;
