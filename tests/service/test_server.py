@@ -1,6 +1,7 @@
 """The real server as a process: it announces requests that work, and stops when told."""
 
 import json
+import os
 import shlex
 import signal
 import socket
@@ -8,6 +9,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from pathlib import Path
 
 import pytest
 
@@ -56,6 +58,26 @@ def test_serve_answers_its_own_examples_and_stops_on_sigterm(tmp_path):
             assert process.wait(20) == 0
     parts = (tmp_path / "logs" / "exposures").glob("*.jsonl")
     assert sum(len(part.read_text().splitlines()) for part in parts) == 20
+
+
+@pytest.mark.usefixtures("client")
+def test_a_killed_worker_is_replaced_and_the_server_lives(tmp_path):
+    arguments = [*RECSYS, "serve", "--dev", "--port", "0", "--data-dir", str(tmp_path)]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen(arguments, text=True, **pipes) as process:
+        try:
+            assert process.stdout is not None
+            head, example = process.stdout.readline(), process.stdout.readline()
+            url = head.split(" at ")[1].split()[0]
+            _wait_until_ready(url, process)
+            children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+            for child in children:
+                os.kill(int(child), signal.SIGKILL)
+            _wait_until_ready(url, process)
+            assert len(_post(example)["items"]) == 5
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(20)
 
 
 def test_serve_without_a_tenant_file_says_what_to_do(tmp_path):

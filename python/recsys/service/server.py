@@ -67,6 +67,8 @@ def serve_development(options: ServeOptions, announce: Callable[[str], None]) ->
         websockets=False,
         log_level=LogLevels.warning,
         workers_kill_timeout=_STOP_TIMEOUT_S,
+        # Else the death of one worker ends them all. One that keeps dying still ends the server.
+        respawn_failed_workers=True,
     )
     announce(f"serving {options.data_dir} at http://{options.host}:{port} (development: everybody is admin)")
     for line in lines:
