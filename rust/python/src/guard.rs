@@ -19,13 +19,19 @@ pub fn run<T: Send>(
     py.detach(|| caught(work))?.map_err(to_exception)
 }
 
-/// As [`run`], for ranking: a file that turns out corrupt while it serves is a `ServingError` too.
+/// As [`run`], for ranking: a file that turns out corrupt while it serves is a `ServingError` too. A brief call
+/// keeps the GIL, which takes longer to hand over and get back than the call itself.
 pub fn serve<T: Send>(
     py: Python<'_>,
+    is_brief: bool,
     work: impl FnOnce() -> recsys_core::Result<T> + Send,
 ) -> PyResult<T> {
-    py.detach(|| caught(work))?
-        .map_err(|error| ServingError::new_err(error.to_string()))
+    let result = if is_brief {
+        caught(work)?
+    } else {
+        py.detach(|| caught(work))?
+    };
+    result.map_err(|error| ServingError::new_err(error.to_string()))
 }
 
 /// Runs short `work` that is not worth a release of the GIL.

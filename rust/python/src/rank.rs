@@ -103,7 +103,7 @@ impl PyPlan {
             weights: weights.map(|(pop, cooc, emb)| [pop, cooc, emb]),
             explain,
         };
-        let ranked = serve(py, || self.inner.rank(&request))?;
+        let ranked = serve(py, request.is_brief(), || self.inner.rank(&request))?;
         Ok(Ranked {
             plan: Arc::clone(&self.inner),
             ranked,

@@ -4,7 +4,7 @@ use super::plan::{Normalizer, Plan, Source};
 use super::sets::spread;
 use super::stream::{STREAM_OVER, Stream};
 use crate::error::Result;
-use crate::signal::{KeyType, List};
+use crate::signal::{KeyType, List, Scores};
 use crate::{NONE, Ordinal};
 
 const EMPTY: u64 = u64::MAX;
@@ -27,8 +27,11 @@ impl Table {
         self.slots
             .resize((expected * 2).next_power_of_two().max(64), EMPTY);
         self.ordinals.clear();
+        self.ordinals.reserve(expected);
         self.found_by.clear();
+        self.found_by.reserve(expected);
         self.raws.clear();
+        self.raws.reserve(expected * n_sources);
         self.n_sources = n_sources;
     }
 
@@ -71,7 +74,7 @@ impl Table {
         self.slots[slot] = u64::from(item) << 32 | position as u64;
         self.ordinals.push(item);
         self.found_by.push(0);
-        self.raws.resize(self.raws.len() + self.n_sources, 0.0);
+        self.raws.extend(std::iter::repeat_n(0.0, self.n_sources));
         if self.ordinals.len() * 2 > self.slots.len() {
             self.grow();
         }
@@ -174,17 +177,43 @@ pub fn gather<'p>(
         plan.sources.len(),
         lists.iter().map(|(.., list)| list.len()).sum(),
     );
+    // All lists are read once, in order, before any of them is looked at item by item: their cache misses overlap.
+    for (.., list) in &lists {
+        list.check()?;
+    }
     for (s, factor, list) in &lists {
-        for i in 0..list.len() {
-            let (item, score) = list.get(i)?;
-            let (position, _) = table.enter(item);
-            table.add(position, *s, factor * score);
+        match list.scores() {
+            Scores::F32(scores) => {
+                scan(
+                    table,
+                    *s,
+                    *factor,
+                    list.items(),
+                    scores.iter().copied().map(f64::from),
+                );
+            }
+            Scores::F64(scores) => scan(table, *s, *factor, list.items(), scores.iter().copied()),
         }
     }
     Ok(Gathered {
         streams,
         source_keys,
     })
+}
+
+/// Adds a checked list to what its source says.
+#[inline]
+fn scan(
+    table: &mut Table,
+    source: usize,
+    factor: f64,
+    items: &[Ordinal],
+    scores: impl Iterator<Item = f64>,
+) {
+    for (item, score) in items.iter().zip(scores) {
+        let (position, _) = table.enter(*item);
+        table.add(position, source, factor * score);
+    }
 }
 
 /// The largest raw value of each source that is normalised by it.

@@ -31,6 +31,21 @@ pub struct Request<'a> {
     pub explain: bool,
 }
 
+impl Request<'_> {
+    /// Whether ranking takes some tens of microseconds at most: few anchors, no demand that makes the walk long.
+    ///
+    /// Handing a lock to another thread and getting it back costs about as much as such a call.
+    pub fn is_brief(&self) -> bool {
+        self.anchors.len() <= 16
+            && self.exclude.len() <= 256
+            && self.k.saturating_add(self.offset) <= 200
+            && self.include.is_none()
+            && self.required_tags.is_empty()
+            && self.forbidden_tags.is_empty()
+            && self.max_per_tag.is_empty()
+    }
+}
+
 /// Why an item that was considered is not in the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(usize)]

@@ -73,6 +73,29 @@ impl<'a> List<'a> {
         }
     }
 
+    /// Checks every entry at once, as [`List::get`] does one: quicker when all of them will be read.
+    #[inline]
+    pub fn check(&self) -> Result<()> {
+        let largest = self
+            .items
+            .iter()
+            .fold(0, |largest, item| largest.max(*item));
+        // No early exit, so that the loops are vectorised.
+        let is_finite = match self.scores {
+            Scores::F32(scores) => scores.iter().fold(true, |all, s| all & s.is_finite()),
+            Scores::F64(scores) => scores.iter().fold(true, |all, s| all & s.is_finite()),
+        };
+        if self.is_empty()
+            || (largest as usize) < self.item_count && is_finite && self.scores.len() == self.len()
+        {
+            return Ok(());
+        }
+        match (0..self.len()).find(|i| self.get(*i).is_err()) {
+            Some(i) => Err(self.fault(i)),
+            None => Ok(()),
+        }
+    }
+
     /// The ordinals as they are in the file: bounds-check them.
     #[inline]
     pub fn items(&self) -> &'a [u32] {
