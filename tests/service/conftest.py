@@ -112,6 +112,8 @@ class Exchange:
 class Client:
     """Sends requests straight to the application."""
 
+    exchange_type = Exchange
+
     def __init__(self, data_dir: Path, authenticator: Authenticator | None = None) -> None:
         self.data_dir = data_dir
         self.state: State = load_state(data_dir)

@@ -4,6 +4,7 @@ import re
 import struct
 
 import pytest
+from granian.rsgi import ProtocolClosed
 
 from recsys.contracts.errors import ServingError
 from recsys.service.auth import Principal
@@ -72,6 +73,16 @@ def test_a_body_over_one_mebibyte_is_413(client, is_declared):
     length = {"content_length": str(len(body))} if is_declared else {}
     answer = client.send("POST", "/v1/recommend", body, content_type="application/json", **length)
     assert (answer.status, answer.json()["code"]) == (413, "RECSYS_PAYLOAD_TOO_LARGE")
+
+
+def test_a_caller_that_hangs_up_in_its_body_is_no_failure_of_the_service(client, monkeypatch):
+    async def hang_up(exchange: object) -> bytes:
+        raise ProtocolClosed("RSGI transport is closed")
+
+    monkeypatch.setattr(client.exchange_type, "__call__", hang_up)
+    answer = client.send("POST", "/v1/recommend", content_type="application/json", content_length="100")
+    assert (answer.status, answer.json()["code"]) == (400, "RECSYS_INVALID_REQUEST")
+    assert "100 bytes" in answer.json()["detail"]
 
 
 @pytest.mark.parametrize("content_type", ["text/plain", "application/jsonp", ""])

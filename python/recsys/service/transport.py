@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable
 from typing import Protocol
 
 import msgspec
+from granian.rsgi import ProtocolClosed
 
 from recsys.contracts.http import MAX_BODY_BYTES
 from recsys.contracts.problems import ProblemCode
@@ -88,12 +89,20 @@ def json_response(status: int, content: msgspec.Struct) -> Response:
 
 
 async def read_body(headers: Headers, protocol: HttpProtocol) -> bytes:
-    """Return the body; raises 413 before more than the limit of 1 MiB is held in memory."""
+    """Return the body; raises 413 before more than the limit of 1 MiB is held in memory.
+
+    A caller that hangs up in the middle is a 400, not a failure of the service.
+    """
     declared = headers.get("content-length")
     if declared is not None and declared.isdecimal():
         if int(declared) > MAX_BODY_BYTES:
             raise _too_large()
-        return await protocol()
+        try:
+            return await protocol()
+        except ProtocolClosed as error:
+            raise ProblemError(
+                ProblemCode.INVALID_REQUEST, f"the connection ended before the {declared} bytes of the body"
+            ) from error
     chunks = bytearray()
     async for chunk in protocol:
         chunks += chunk
