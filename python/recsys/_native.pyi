@@ -300,6 +300,9 @@ class Ranked:
     def source_keys(self) -> list[tuple[str, int, int]]:
         """Per source: (name, keys asked for, keys found)."""
     @property
+    def is_plain(self) -> bool:
+        """Whether there is nothing to warn about: every key found, nothing dropped, injected or refilled."""
+    @property
     def candidates(self) -> list[tuple[str, int]]:
         """Per source, with ``explain``: (name, candidates gathered)."""
     @property

@@ -14,7 +14,7 @@ from recsys.service.documentation import Documentation
 from recsys.service.health import Health
 from recsys.service.lists import Lists
 from recsys.service.problems import PROBLEM_TYPE, ProblemError
-from recsys.service.request_ids import choose_request_id
+from recsys.service.request_ids import RequestIds
 from recsys.service.routes import Router
 from recsys.service.state import State
 from recsys.service.transport import HttpProtocol, Request, Response, Scope, json_response, read_body
@@ -27,6 +27,7 @@ class App:
         self._state = state
         self._metrics = Metrics()
         self._log = structlog.get_logger()
+        self._request_ids = RequestIds()
         lists = Lists(state, authenticator, self._metrics)
         health = Health(state, self._metrics)
         documentation = Documentation()
@@ -57,7 +58,7 @@ class App:
         """Answer one request."""
         started = time.perf_counter()
         headers = scope.headers
-        request_id = choose_request_id(headers.get("x-request-id"))
+        request_id = self._request_ids.choose(headers.get("x-request-id"))
         try:
             handler = self._router.find(scope.method, scope.path)
             body = b"" if scope.method == "GET" else await read_body(headers, protocol)

@@ -31,6 +31,8 @@ from recsys.service.state import State
 from recsys.service.transport import Request, Response, json_response
 from recsys.service.warnings import list_warnings
 
+_RANKS = range(1, MAX_K + 1)
+
 
 class Lists:
     """The handlers of ``/v1/recommend``, ``/v1/recommend/validate`` and ``/v1/similar``."""
@@ -98,7 +100,7 @@ class Lists:
             request_id=request.request_id,
             user_id=query.user,
             ts=datetime.now(UTC),
-            items=[ExposedItem(item_id, rank) for rank, item_id in enumerate(item_ids, start=1)],
+            items=list(map(ExposedItem, item_ids, _RANKS)),
             context=_exposure_context(query),
             latency_ms=round((time.perf_counter() - request.started) * 1000, 3),
             error=is_error,
@@ -128,10 +130,7 @@ def _rank(query: Query, plan: CompiledPlan) -> Ranked:
 
 def _make_response(query: Query, plan: CompiledPlan, ranked: Ranked, request_id: str) -> ListResponse:
     options = query.request.options
-    items = [
-        RankedItem(item_id, rank, score)
-        for rank, (item_id, score) in enumerate(zip(ranked.item_ids, ranked.scores, strict=True), start=1)
-    ]
+    items = list(map(RankedItem, ranked.item_ids, _RANKS, ranked.scores))
     if options.include_reasons:
         items = [
             msgspec.structs.replace(item, reasons=reasons)

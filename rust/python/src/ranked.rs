@@ -80,6 +80,17 @@ impl Ranked {
             .collect()
     }
 
+    /// Whether there is nothing to warn about: every key found, nothing dropped, pinned from outside or refilled.
+    #[getter]
+    fn is_plain(&self) -> bool {
+        let r = &self.ranked;
+        r.source_keys.iter().all(|(asked, found)| asked == found)
+            && r.dropped.iter().all(|n| *n == 0)
+            && r.include_unknown == 0
+            && r.pins_injected.is_empty()
+            && r.rungs.is_empty()
+    }
+
     #[getter]
     fn candidates(&self) -> Vec<(&str, usize)> {
         self.ranked
