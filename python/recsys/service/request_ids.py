@@ -15,8 +15,8 @@ class RequestIds:
     """Chooses the id of each request of one worker."""
 
     def __init__(self) -> None:
-        # Seeded by the operating system, once: an id has to be unique, not secret, and asking the system for every
-        # request lets go of the GIL each time.
+        # Seeded by the operating system, once: an id has to be unique, not secret, and asking the system for
+        # every request lets go of the GIL each time.
         self._random = Random()  # noqa: S311
 
     def choose(self, header: str | None) -> str:
@@ -26,7 +26,7 @@ class RequestIds:
         return self.make_uuid7()
 
     def make_uuid7(self) -> str:
-        """Return a UUID version 7 (RFC 9562, section 5.7): 48 bits of Unix milliseconds, then 74 random bits."""
+        """Return a UUID version 7 (RFC 9562, section 5.7): 48 bits of Unix milliseconds, 74 random ones."""
         random = self._random.getrandbits(74)
         high = (time.time_ns() // 1_000_000 & 0xFFFF_FFFF_FFFF) << 16 | 0x7000 | random >> 62
         low = 0x8000_0000_0000_0000 | random & 0x3FFF_FFFF_FFFF_FFFF
