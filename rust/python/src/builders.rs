@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use pyo3::buffer::{Element, PyBuffer};
+use pyo3::buffer::PyBuffer;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyMemoryView, PySlice};
@@ -32,15 +32,18 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
 }
 
 /// A number that columns are made of.
-trait Number: Element + Send {
+trait Number: Copy + Send {
     const NAME: &'static str;
+    /// The codes of Python's `struct` module that may stand for it, given its width.
+    const CODES: &'static [&'static str];
     fn of_bytes(bytes: &[u8]) -> Self;
 }
 
 macro_rules! number {
-    ($($t:ty),*) => {$(
+    ($($t:ty: $codes:expr),*) => {$(
         impl Number for $t {
             const NAME: &'static str = stringify!($t);
+            const CODES: &'static [&'static str] = &$codes;
             fn of_bytes(bytes: &[u8]) -> Self {
                 // `chunks_exact` gives as many bytes as the type has.
                 bytes.try_into().map(Self::from_le_bytes).unwrap_or_default()
@@ -48,7 +51,9 @@ macro_rules! number {
         }
     )*};
 }
-number!(u8, u32, u64, i32, i64, f32, f64);
+number!(
+    u8: ["B"], u32: ["I", "L"], u64: ["Q", "L"], i32: ["i", "l"], i64: ["q", "l"], f32: ["f"], f64: ["d"]
+);
 
 /// A column that Python holds: a buffer of `T`, or the little-endian bytes of one.
 struct Column<'py, T> {
@@ -60,23 +65,25 @@ struct Column<'py, T> {
 
 impl<'py, T: Number> Column<'py, T> {
     fn new(name: &str, object: &Bound<'py, PyAny>) -> PyResult<Self> {
-        let (is_flat, size) = if let Ok(buffer) = PyBuffer::<T>::get(object) {
-            (buffer.is_c_contiguous(), buffer.len_bytes())
-        } else if let Ok(buffer) = PyBuffer::<u8>::get(object) {
-            (buffer.is_c_contiguous(), buffer.len_bytes())
-        } else if let Ok(buffer) = PyBuffer::<i8>::get(object) {
-            (buffer.is_c_contiguous(), buffer.len_bytes())
-        } else {
-            let problem = format!("{name}: a buffer of {} is needed", T::NAME);
-            return Err(PyTypeError::new_err(problem));
-        };
-        if !is_flat || size % size_of::<T>() != 0 {
+        // Asked of a view, not as `PyBuffer<T>`: that refuses what is not aligned, such as an empty `array`.
+        let problem = || PyTypeError::new_err(format!("{name}: a buffer of {} is needed", T::NAME));
+        let view = PyMemoryView::from(object).map_err(|_| problem())?;
+        let format: String = view.getattr("format")?.extract()?;
+        let width: usize = view.getattr("itemsize")?.extract()?;
+        let code = format.trim_start_matches(['@', '=', '<']);
+        let is_typed = T::CODES.contains(&code) && width == size_of::<T>();
+        if !is_typed && !["B", "b", "c"].contains(&code) {
+            return Err(problem());
+        }
+        let size: usize = view.getattr("nbytes")?.extract()?;
+        let is_flat: bool = view.getattr("c_contiguous")?.extract()?;
+        if !is_flat || !size.is_multiple_of(size_of::<T>()) {
             let problem = "not contiguous, or not a whole number of elements";
             return Err(PyTypeError::new_err(format!("{name}: {problem}")));
         }
         let bytes = match size {
             0 => None,
-            _ => Some(PyMemoryView::from(object)?.call_method1("cast", ("B",))?),
+            _ => Some(view.call_method1("cast", ("B",))?),
         };
         Ok(Self {
             bytes,
@@ -414,7 +421,9 @@ fn read_strings(
     data: &Bound<'_, PyAny>,
 ) -> PyResult<(Vec<i64>, Vec<u8>)> {
     // Four bytes wide if the buffer says so; plain bytes are taken for 64-bit offsets.
-    let offsets = if PyBuffer::<i32>::get(offsets).is_ok() {
+    let width =
+        PyMemoryView::from(offsets).and_then(|view| view.getattr("itemsize")?.extract::<usize>());
+    let offsets = if width.is_ok_and(|width| width == size_of::<i32>()) {
         let narrow = Column::<i32>::new("offsets", offsets)?.copy(0, usize::MAX)?;
         narrow.into_iter().map(i64::from).collect()
     } else {

@@ -166,7 +166,7 @@ impl PopularityBuilder {
         Ok(())
     }
 
-    /// Writes the signal to `path`: the key `default`, and one key for each segment.
+    /// Writes the signal to `path`: the key `default`, and one key for each segment with a row that counts.
     pub fn finish(
         mut self,
         path: &Path,
@@ -180,6 +180,10 @@ impl PopularityBuilder {
             )));
         }
         self.put_aside()?;
+        // Only rows make a key: a batch may name segments that none of its rows is of.
+        let extents = &self.extents;
+        self.segments
+            .retain(|_, number| !extents[*number as usize].is_empty());
         let mut keys: Vec<String> = self.segments.keys().cloned().collect();
         let at = keys.partition_point(|key| key.as_str() < DEFAULT_SEGMENT);
         keys.insert(at, DEFAULT_SEGMENT.to_owned());
