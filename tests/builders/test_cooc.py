@@ -66,6 +66,7 @@ def build(
     builder = _native.CoocBuilder(
         catalog, **vars(params), memory_bytes=memory_bytes, scratch_dir=str(folder), threads=threads
     )
+    builder.push(*columns([]))
     for start in range(0, len(rows), batch):
         builder.push(*columns(rows[start : start + batch]))
     builder.finish(str(path))
