@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable
 from typing import Protocol
 
 import msgspec
-from granian.rsgi import ProtocolClosed
+from granian._granian import RSGIProtocolClosed
 
 from recsys.contracts.http import MAX_BODY_BYTES
 from recsys.contracts.problems import ProblemCode
@@ -99,7 +99,7 @@ async def read_body(headers: Headers, protocol: HttpProtocol) -> bytes:
             raise _too_large()
         try:
             return await protocol()
-        except ProtocolClosed as error:
+        except RSGIProtocolClosed as error:
             raise ProblemError(
                 ProblemCode.INVALID_REQUEST, f"the connection ended before the {declared} bytes of the body"
             ) from error
