@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
@@ -61,3 +62,16 @@ def test_a_broken_rule_is_named_on_stderr(tmp_path: Path, capsys: pytest.Capture
     file.write_text('[{"rule_id": "r", "action": "BOOST", "target_type": "TAG", "target_key": "t"}]')
     assert run(["rules", "verify", str(file)]) == 1
     assert "rules[0].boost" in capsys.readouterr().err
+
+
+def test_a_document_may_come_from_standard_input(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = ["--data-dir", str(tmp_path)]
+    run(["tenant", "create", "demo", *data])
+    for command in (["put", "-", "--tenant", "demo", *data], ["verify", "-"]):
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b'{"defaults": {"brand_cap": 1}}')))
+        assert run(["config", *command]) == 0
+    capsys.readouterr()
+    assert run(["config", "show", "--tenant", "demo", *data]) == 0
+    assert json.loads(capsys.readouterr().out) == {"defaults": {"brand_cap": 1}}

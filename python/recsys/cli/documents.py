@@ -28,6 +28,7 @@ Comment = Annotated[str, Parameter(name="--comment", help="Why; kept in the hist
 Expected = Annotated[
     str | None, Parameter(name="--expected", help="Refuse unless this version is the current one.")
 ]
+Document = Annotated[Path, Parameter(allow_leading_hyphen=True, help="A JSON file, or - for standard input.")]
 Version = Annotated[str | None, Parameter(help="A version of the history; without it the current one.")]
 DATA_DIR = Path("data")
 
@@ -70,7 +71,7 @@ def document_app(kind: DocumentKind) -> cyclopts.App:
 
     @app.command
     def put(
-        file: Path,
+        file: Document,
         /,
         *,
         tenant: Tenant,
@@ -79,7 +80,7 @@ def document_app(kind: DocumentKind) -> cyclopts.App:
         data_dir: DataDir = DATA_DIR,
         json: JsonFlag = False,
     ) -> None:
-        """Check a JSON document (``-`` reads standard input) and make it current."""
+        """Check a JSON document and make it current."""
         data = _read(file)
         with control_plane(data_dir) as plane:
             revision = plane.put(tenant, kind, data, author=actor(), comment=comment, expected=expected)
@@ -134,7 +135,7 @@ def document_app(kind: DocumentKind) -> cyclopts.App:
         print_json(revision) if json else print(revision.version)
 
     @app.command
-    def verify(file: Path, /) -> None:
+    def verify(file: Document, /) -> None:
         """Check a document without storing it."""
         from recsys.control.versions import check_document
 
