@@ -59,7 +59,7 @@ def main() -> int:
             f"wrk.method = 'POST'\nwrk.body = [[{json.dumps(BODY)}]]\n"
             f"wrk.headers['content-type'] = 'application/json'\n{REPORT}"
         )
-        with _recsys(folder) as service, _echo(_post(service), folder) as echo:
+        with running_recsys(folder) as service, _echo(_post(service), folder) as echo:
             return _compare(script, service, echo)
 
 
@@ -118,7 +118,8 @@ def write_data(folder: Path) -> None:
 
 
 @contextmanager
-def _recsys(folder: Path) -> Iterator[str]:
+def running_recsys(folder: Path) -> Iterator[str]:
+    """Serve what :func:`write_data` wrote, in a process of its own; give its URL."""
     code = "from recsys.cli.main import main; main()"
     port = reserve_port("127.0.0.1", 0)
     arguments = ["serve", "--dev", "--port", str(port), "--data-dir", str(folder)]
