@@ -1,4 +1,4 @@
-"""Runs the benchmarks one after the other: ``python -m benches [NAME ...]``; a name is that of a bench file."""
+"""Runs the benchmarks one after the other: ``python -m benches [NAME ...]``, each named as its file is."""
 
 from __future__ import annotations
 
