@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -35,7 +36,27 @@ def test_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["nonsense"], ["demo", "prepare", "--nonsense"], ["artifact", "neighbors"]]
+    "arguments",
+    [
+        ["nonsense"],
+        ["demo", "prepare", "--nonsense"],
+        ["artifact", "neighbors"],
+        ["artifact", "neighbors", "a", "--k", "-5"],
+        ["artifact", "popular", "--k", "99999999999999999999"],
+        ["artifact", "build", "cooc", "i.csv", "--catalog", "c.rsa", "--out", "o.rsa", "--top-n", "-1"],
+        [
+            "artifact",
+            "build",
+            "cooc",
+            "i.csv",
+            "--catalog",
+            "c.rsa",
+            "--out",
+            "o.rsa",
+            "--threads",
+            "9999999",
+        ],
+    ],
 )
 def test_usage_error_exits_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main.run(arguments) == 2
@@ -53,6 +74,16 @@ def test_known_failure_is_one_line_on_stderr_and_exits_1(
     monkeypatch.setattr(main, "build_app", lambda: fail)
     assert main.run([]) == 1
     assert capsys.readouterr().err == "error: rows.csv line 3: price is 'x'\n"
+
+
+def test_a_folder_that_cannot_be_made_is_one_line_and_exits_1(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    assert main.run(["demo", "prepare", "--data-dir", str(tmp_path / "file")]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: {tmp_path / 'file'}")
+    assert error.count("\n") == 1
 
 
 def test_command_that_decides_returns_its_own_code(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import cyclopts
 from cyclopts import Parameter
+from cyclopts.validators import Number
 
 from recsys.cli.console import JsonFlag, print_json, print_table
 
@@ -20,6 +21,9 @@ app = cyclopts.App(name="artifact", help="Build, look into and verify catalogs a
 app.command(
     "recsys.cli.artifact_build:app", name="build", help="Build a catalog or a signal from input files."
 )
+
+
+Limit = Annotated[int, Parameter(validator=Number(gte=1, lte=1_000_000))]
 
 
 @Parameter(name="*")
@@ -47,7 +51,7 @@ _HERE = Place()
 
 @app.command
 def neighbors(
-    item: str, *, signal: Path | None = None, k: int = 10, place: Place = _HERE, json: JsonFlag = False
+    item: str, *, signal: Path | None = None, k: Limit = 10, place: Place = _HERE, json: JsonFlag = False
 ) -> None:
     """Show the items that go best with one.
 
@@ -78,7 +82,7 @@ def popular(
     *,
     segment: str = "default",
     signal: Path | None = None,
-    k: int = 10,
+    k: Limit = 10,
     place: Place = _HERE,
     json: JsonFlag = False,
 ) -> None:
@@ -105,7 +109,7 @@ def popular(
 
 
 @app.command
-def inspect(path: Path, *, catalog: Path | None = None, k: int = 10, json: JsonFlag = False) -> None:
+def inspect(path: Path, *, catalog: Path | None = None, k: Limit = 10, json: JsonFlag = False) -> None:
     """Show what a catalog or a signal holds: counts, top entries, distribution.
 
     Parameters

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import cyclopts
 from cyclopts import Parameter
+from cyclopts.validators import Number
 
 from recsys.cli.console import BeginStage, JsonFlag, print_json, print_warning, progress
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from recsys.pipelines.build.request import BuildInput, BuildReport
 
 app = cyclopts.App(name="build", help="Build a catalog or a signal from input files.")
+
+_Count = Parameter(validator=Number(gte=1, lte=2**31))
 
 
 @Parameter(name="*")
@@ -71,7 +74,9 @@ class Resources:
     memory: Annotated[str, Parameter(help="Memory bound of the builder, such as 512M; the rest spills.")] = (
         "1G"
     )
-    threads: Annotated[int, Parameter(help="Threads; 0 takes all cores.")] = 0
+    threads: Annotated[
+        int, Parameter(help="Threads; 0 takes all cores.", validator=Number(gte=0, lte=1024))
+    ] = 0
 
 
 _NO_INPUT = InputOptions()
@@ -157,9 +162,9 @@ def cooc(
     out: Path,
     normalization: Literal["count", "cosine", "jaccard", "lift"] = "cosine",
     window: str | None = None,
-    min_support: int = 2,
-    top_n: int = 100,
-    max_items_per_session: int = 200,
+    min_support: Annotated[int, _Count] = 2,
+    top_n: Annotated[int, _Count] = 100,
+    max_items_per_session: Annotated[int, Parameter(validator=Number(gte=2, lte=2**31))] = 200,
     reading: InputOptions = _NO_INPUT,
     selection: SelectionOptions = _ALL,
     resources: Resources = _RESOURCES,

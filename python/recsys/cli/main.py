@@ -55,6 +55,9 @@ def run(arguments: Sequence[str]) -> int:
     except RecsysError as error:
         print_error(str(error))
         return FAILED
+    except OSError as error:
+        print_error(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+        return FAILED
     except KeyboardInterrupt:
         return INTERRUPTED
     return result if isinstance(result, int) else OK
