@@ -86,6 +86,14 @@ def test_a_folder_that_cannot_be_made_is_one_line_and_exits_1(
     assert error.count("\n") == 1
 
 
+def test_a_build_never_overwrites_what_it_reads(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = tmp_path / "items.csv"
+    rows.write_text("item_id\na\n")
+    assert main.run(["artifact", "build", "catalog", str(rows), "--out", str(rows)]) == 1
+    assert "is an input of the build" in capsys.readouterr().err
+    assert rows.read_text() == "item_id\na\n"
+
+
 def test_command_that_decides_returns_its_own_code(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(main, "build_app", lambda: lambda *_, **__: 3)
     assert main.run([]) == 3

@@ -149,7 +149,7 @@ def popularity(
         threads=resources.threads,
     )
     with progress() as begin:
-        given = _input(paths, out, reading, begin, segment_column=segment_column)
+        given = _input(paths, out, reading, begin, catalog=catalog, segment_column=segment_column)
         report = build_popularity(Catalog.open(str(catalog)), given, out, options)
     _show(report, as_json=json)
 
@@ -204,7 +204,8 @@ def cooc(
         threads=resources.threads,
     )
     with progress() as begin:
-        report = build_cooc(Catalog.open(str(catalog)), _input(paths, out, reading, begin), out, options)
+        given = _input(paths, out, reading, begin, catalog=catalog)
+        report = build_cooc(Catalog.open(str(catalog)), given, out, options)
     _show(report, as_json=json)
 
 
@@ -214,9 +215,10 @@ def _input(
     reading: InputOptions,
     begin: BeginStage,
     *,
+    catalog: Path | None = None,
     segment_column: str | None = None,
 ) -> BuildInput:
-    from recsys.pipelines.build.request import BuildInput
+    from recsys.pipelines.build.request import BuildInput, refuse_overwriting
     from recsys.pipelines.input.files import find_input_files
     from recsys.pipelines.input.mapping import load_mapping, merge_options
     from recsys.pipelines.input.quarantine import BadRowLimit
@@ -232,7 +234,10 @@ def _input(
     )
     quarantine = reading.quarantine or out.with_name(out.name + ".bad.jsonl")
     limit = BadRowLimit.parse(reading.max_bad_rows)
-    return BuildInput(find_input_files(paths), mapping, limit, quarantine, begin)
+    files = find_input_files(paths)
+    named = (catalog, reading.mapping)
+    refuse_overwriting(out, [*(file.path for file in files), *(path for path in named if path is not None)])
+    return BuildInput(files, mapping, limit, quarantine, begin)
 
 
 def _select(selection: SelectionOptions) -> Selection:

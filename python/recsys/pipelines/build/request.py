@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -67,6 +67,12 @@ class BuildReport(msgspec.Struct, frozen=True, omit_defaults=True):
     heavy_sessions: int = 0
     quarantine: str | None = None
     window: Window | None = None
+
+
+def refuse_overwriting(out: Path, inputs: Iterable[Path]) -> None:
+    """Raise :class:`BuildError` when ``out`` is one of ``inputs``: what a build reads is never lost to it."""
+    if out.exists() and any(path.exists() and out.samefile(path) for path in inputs):
+        raise BuildError(f"--out {out}: this file is an input of the build; give another name")
 
 
 def window_of(first_ms: int | None, last_ms: int | None) -> Window | None:
