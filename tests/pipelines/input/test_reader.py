@@ -201,6 +201,12 @@ def test_missing_column_names_the_file_and_what_it_has(tmp_path: Path) -> None:
         read(path, MAPPED_INTERACTION_COLUMNS, ColumnMapping())
 
 
+def test_an_optional_column_that_was_mapped_must_be_there(tmp_path: Path) -> None:
+    path = write_lines(tmp_path / "items.csv", ["item_id", "a"])
+    with pytest.raises(InputError, match=r"items\.csv: no column 'nmae' \(our title\)"):
+        read(path, CATALOG_COLUMNS, ColumnMapping(columns={"title": "nmae"}))
+
+
 def test_unknown_column_is_refused_without_a_mapping(tmp_path: Path) -> None:
     path = tmp_path / "rows.parquet"
     pq.write_table(pa.Table.from_pylist([ROW | {"colour": "red"}]), path)

@@ -163,7 +163,7 @@ def _present(
     missing = [
         f"{source!r} (our {column.name})" if source != column.name else repr(source)
         for column, source in sources
-        if column.required and source not in present
+        if (column.required or source != column.name) and source not in present
     ]
     if missing:
         raise InputError(
