@@ -41,8 +41,8 @@ def test_an_unwritable_log_does_not_stop_serving_and_readiness_says_so(client, t
     assert str(folder) in failing["detail"]
     assert 'recsys_exposure_write_failures_total{tenant="demo"} 1.0' in client.get("/metrics").body.decode()
     folder.unlink()
-    assert client.recommend().status == 200
     assert client.get("/readyz").status == 200
+    assert client.recommend().status == 200
     assert len(client.exposures()) == 1
     shutil.rmtree(folder)
 

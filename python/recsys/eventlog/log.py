@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import tempfile
+
 import msgspec
 
 from recsys.contracts.records import Assignment, Exposure, Outcome
 from recsys.eventlog.parts import PartWriter
+
+_PROBE_BYTES = 4096
 
 Record = Exposure | Outcome | Assignment
 
@@ -34,6 +38,23 @@ class EventLog:
             return False
         self.last_error = None
         return True
+
+    def probe(self) -> None:
+        """After a failure, forget it if the folder takes a block again.
+
+        A process that is not ready gets no requests, so it must not wait for one to learn that the disk has
+        room.
+        """
+        if self.last_error is None:
+            return
+        try:
+            self._parts.folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self._parts.folder, buffering=0) as file:
+                written = file.write(bytes(_PROBE_BYTES))
+        except OSError:
+            return
+        if written == _PROBE_BYTES:
+            self.last_error = None
 
     def close(self) -> None:
         """Close the current part."""

@@ -48,6 +48,7 @@ class Health:
 
     def _components(self) -> list[ComponentStatus]:
         log = self._state.exposures
+        log.probe()
         components = [
             ComponentStatus("exposure_log", log.last_error is None, log.last_error or ""),
             ComponentStatus("tenants", bool(self._state.tenants), "" if self._state.tenants else "none"),
