@@ -1,8 +1,8 @@
 """Prometheus metrics of the service, in one process or over all workers of a host.
 
-Label sets are bounded: endpoints, codes and list kinds are fixed, tenants and surfaces are the configured ones.
-With ``PROMETHEUS_MULTIPROC_DIR`` set before this module is imported, every worker writes to that folder and any
-of them answers for all.
+Label sets are bounded: endpoints, codes and list kinds are fixed, tenants and surfaces are configured ones.
+With ``PROMETHEUS_MULTIPROC_DIR`` set before this module is imported, every worker writes to that folder and
+any of them answers for all.
 """
 
 from __future__ import annotations
@@ -16,9 +16,6 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 MULTIPROCESS_DIR = "PROMETHEUS_MULTIPROC_DIR"
 CONTENT_TYPE = CONTENT_TYPE_LATEST
-NOBODY = "-"
-"""The tenant and surface of a request that named none that exists."""
-
 Outcome = Literal["ok", "client_error", "server_error"]
 ListKind = Literal["full", "short", "empty", "fallback"]
 LATENCY_BUCKETS_S = (
