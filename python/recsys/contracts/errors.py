@@ -20,4 +20,4 @@ class ServingError(RecsysError):
 
 
 class EvaluationError(RecsysError):
-    """Logs, metrics or a plan that cannot be evaluated as asked; the message names the field, arm or metric."""
+    """Logs, metrics or a plan that cannot be evaluated as asked; the message names field, arm or metric."""
