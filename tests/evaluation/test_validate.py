@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+import gzip
 import json
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from recsys.contracts.errors import EvaluationError
+from recsys.evaluation import log_lines
 from recsys.evaluation.validate import Validation, validate_logs
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
@@ -51,14 +56,22 @@ def lines(*records: dict[str, object]) -> str:
     ("broken", "kind", "field"),
     [
         ('{"request_id": "r2", "us', "truncated_last_line", ""),
-        (lines(exposure(latency_ms=float("nan"))), "not_finite", ""),
+        (lines(exposure(latency_ms=float("nan"))), "not_finite", "latency_ms"),
         (lines(exposure(schema="v2")), "unknown_field", ""),
         (lines({"request_id": "r"}), "missing_field", ""),
         (lines(exposure(items=[{"item_id": "a", "rank": 0}])), "wrong_value", "items[0].rank"),
         (lines(exposure(ts="2026-02-01T00:00:00Z")), "clock_in_future", "ts"),
         (lines(exposure(ts="1990-01-01T00:00:00Z")), "clock_too_old", "ts"),
         (lines(exposure(user_id="anna")), "not_a_pseudonym", "user_id"),
-        (lines(exposure(items=[{"item_id": "a", "rank": 2}])), "rank_gap", "items[].rank"),
+        (lines(exposure(context={"a": "x"}, latency_ms=1e400)), "not_finite", "latency_ms"),
+        ('{"request_id": ": NaN, ", "user_id": 1}\n', "wrong_value", "user_id"),
+        (', {"value": NaN}\n', "not_json", ""),
+        ("\n", "not_json", ""),
+        (
+            lines(exposure(items=[{"item_id": "a", "rank": r} for r in (1, 2)])),
+            "duplicate_item",
+            "items[].item_id",
+        ),
         (
             lines(exposure(items=[{"item_id": i, "rank": 1} for i in "ab"])),
             "duplicate_rank",
@@ -101,3 +114,102 @@ def test_low_join_rate_holds_and_suggests_the_request_id(tmp_path: Path) -> None
 def test_outcome_before_its_exposure_holds(tmp_path: Path) -> None:
     result = check(tmp_path, lines(exposure()), lines(click(ts="2025-12-31T00:00:00Z")))
     assert [finding.kind for finding in result.findings] == ["before_exposure"]
+
+
+def test_gap_in_ranks_is_a_warning_and_holds(tmp_path: Path) -> None:
+    result = check(tmp_path, lines(exposure(items=[{"item_id": "a", "rank": 2}])))
+    assert result.verdict == "hold"
+    assert [(found.kind, found.severity) for found in result.findings] == [("rank_gap", "warning")]
+
+
+@pytest.mark.parametrize("ending", ["gz", "zst"])
+@pytest.mark.parametrize("damage", ["truncated_file", "corrupt_file", "no_such_format"])
+def test_damaged_compressed_file_is_a_finding_and_the_join_is_checked_still(
+    tmp_path: Path, ending: str, damage: str
+) -> None:
+    plain = lines(*(exposure(f"r{n}", latency_ms=n * 0.37) for n in range(5000))).encode()
+    packed = bytearray(gzip.compress(plain) if ending == "gz" else pa.compress(plain, "zstd", asbytes=True))
+    if damage == "truncated_file":
+        del packed[-40:]
+    elif damage == "corrupt_file":
+        middle = len(packed) // 2
+        packed[middle : middle + 64] = b"\xff" * 64
+    else:
+        packed[:] = b"hello, hello, hello"
+    bad = tmp_path / f"bad.jsonl.{ending}"
+    bad.write_bytes(packed)
+    (tmp_path / "good.jsonl").write_text(lines(exposure("r")))
+    (tmp_path / "o.jsonl").write_text(lines(click("r")))
+    exposures = [str(bad), str(tmp_path / "good.jsonl")]
+    result = validate_logs({"exposures": exposures, "outcomes": [str(tmp_path / "o.jsonl")]}, now=NOW)
+    assert result.verdict == "failed"
+    kinds = {found.kind for found in result.findings}
+    # Arrow writes zstd without checksums, so damage may unpack to text that is no JSON.
+    assert kinds & {"truncated_file", "corrupt_file", "not_json"}
+    if damage == "truncated_file":
+        assert "truncated_file" in kinds
+    assert result.join_rate == 1.0
+
+
+@pytest.mark.parametrize("ending", ["gz", "zst"])
+def test_compressed_file_of_several_frames_reads_whole(tmp_path: Path, ending: str) -> None:
+    frames = [lines(exposure(name)).encode() for name in ("r1", "r2")]
+    packed = [gzip.compress(f) if ending == "gz" else pa.compress(f, "zstd", asbytes=True) for f in frames]
+    file = tmp_path / f"e.jsonl.{ending}"
+    file.write_bytes(b"".join(packed))
+    result = validate_logs({"exposures": [str(file)]}, now=NOW)
+    assert (result.verdict, result.lines) == ("sane", {"exposures": 2})
+
+
+def test_line_without_end_is_a_finding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_lines, "MAX_LINE_BYTES", 1000)
+    result = check(tmp_path, lines(exposure()) + "x" * 2_000_000)
+    assert [finding.kind for finding in result.findings] == ["line_too_long"]
+
+
+def test_defective_lines_are_left_out_of_the_join_and_counted(tmp_path: Path) -> None:
+    broken = lines({"request_id": "r9"}) + '{"request_id": NaN\n'
+    outcomes = lines(click("r1"), click("r2", item_id="other")) + lines(click("r1", value=float("nan")))
+    result = check(tmp_path, lines(exposure("r1"), exposure("r2")) + broken, outcomes)
+    assert result.verdict == "failed"
+    assert {found.kind for found in result.findings} >= {"missing_field", "not_finite", "low_join_rate"}
+    assert result.left_out["exposures"] == 2
+    assert result.join is not None
+    assert result.join.exposures == 2
+
+
+def test_rates_are_given_by_day_surface_and_version(tmp_path: Path) -> None:
+    served = [
+        exposure("r1", context={"surface": "home", "algo_version": "1"}),
+        exposure("r2", context={"surface": "cart"}),
+    ]
+    result = check(tmp_path, lines(*served), lines(click("r1"), click("r2", item_id="b"), click("gone")))
+    rates = {(row.dimension, row.value): (row.join_rate, row.engagement_rate) for row in result.slices}
+    assert rates["day", "2026-01-01"] == (1 / 3, 0.5)
+    assert rates["surface", "home"] == (1.0, 1.0)
+    assert rates["surface", "cart"] == (0.0, 0.0)
+    assert rates["surface", "(no exposure)"] == (0.0, None)
+    assert rates["algo_version", "(not given)"] == (0.0, 0.0)
+
+
+def test_outcome_of_another_user_holds_and_suspects_the_salt(tmp_path: Path) -> None:
+    result = check(tmp_path, lines(exposure()), lines(click(user_id="f" * 64)))
+    assert (result.verdict, [found.kind for found in result.findings]) == ("hold", ["other_user"])
+    assert "salt" in result.likely_causes[0]
+
+
+def test_parquet_rows_are_checked_as_lines_are(tmp_path: Path) -> None:
+    good = exposure("r1", latency_ms=1.0, context={"surface": "home"})
+    rows = [good, exposure("r2", latency_ms=float("nan")), exposure("r3", items=None)]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "e.parquet")
+    result = validate_logs({"exposures": [str(tmp_path / "e.parquet")]}, now=NOW)
+    examples = [(found.kind, found.examples[0].line, found.examples[0].field) for found in result.findings]
+    assert examples == [("missing_field", 3, ""), ("not_finite", 2, "latency_ms")]
+    (tmp_path / "bad.parquet").write_bytes(b"PAR1 but no more")
+    damaged = validate_logs({"exposures": [str(tmp_path / "bad.parquet")]}, now=NOW)
+    assert [finding.kind for finding in damaged.findings] == ["corrupt_file"]
+
+
+def test_join_rate_threshold_is_a_share(tmp_path: Path) -> None:
+    with pytest.raises(EvaluationError, match="share"):
+        validate_logs({"exposures": [str(tmp_path)]}, min_join_rate=95)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from recsys.cli.console import FAILED, OK, JsonFlag, print_json, print_table
+from recsys.cli.console import FAILED, OK, JsonFlag, print_json, print_table, stdout
+
+if TYPE_CHECKING:
+    from recsys.evaluation.validate import Validation
 
 HOLD = 2
+DIGESTS = ("config_version", "manifest_version")
+"""Slices whose values are digests, too wide for a terminal; the JSON output has them."""
 
 Paths = Annotated[list[str], Parameter(consume_multiple=True, negative="")]
 
@@ -42,20 +47,50 @@ def run_validate(
     if json:
         print_json(result)
     else:
-        rows = [
-            (
-                finding.log,
-                finding.kind,
-                finding.count,
-                example.file,
-                example.line,
-                example.field,
-                example.reason,
-            )
-            for finding in result.findings
-            for example in finding.examples
-        ]
-        title = f"{result.verdict}: {sum(result.lines.values()):,} lines"
-        print_table(["log", "kind", "count", "file", "line", "field", "reason"], rows, title=title)
-        print_table(["likely cause"], [(cause,) for cause in result.likely_causes])
+        print_validation(result)
     return {"sane": OK, "hold": HOLD, "failed": FAILED}[result.verdict]
+
+
+def print_validation(result: Validation) -> None:
+    """Print the verdict, then what there is of findings, rates by slice and likely causes."""
+    lines = ", ".join(f"{count:,} {log}" for log, count in result.lines.items())
+    stdout().print(f"{result.verdict}: {lines}")
+    if result.join_rate is not None:
+        stdout().print(
+            f"join rate {result.join_rate:.2%}: outcomes that match an exposure by request and item"
+        )
+    if result.engagement_rate is not None:
+        stdout().print(
+            f"engagement rate {result.engagement_rate:.2%}: requests with an outcome in the window"
+        )
+    for log, count in result.left_out.items():
+        stdout().print(f"{count:,} defective {log} were left out of the join")
+    shown = [(finding, example) for finding in result.findings for example in finding.examples]
+    if shown:
+        columns = ["severity", "log", "kind", "count", "where", "field", "reason"]
+        print_table(
+            columns,
+            [
+                (
+                    finding.severity,
+                    finding.log,
+                    finding.kind,
+                    finding.count,
+                    f"{example.file}:{example.line}" if example.line else "",
+                    example.field,
+                    example.reason,
+                )
+                for finding, example in shown
+            ],
+        )
+    if result.slices:
+        print_table(
+            ["slice", "value", "exposures", "outcomes", "join rate", "engagement rate"],
+            [
+                (row.dimension, row.value, row.exposures, row.outcomes, row.join_rate, row.engagement_rate)
+                for row in result.slices
+                if row.dimension not in DIGESTS
+            ],
+        )
+    for cause in result.likely_causes:
+        stdout().print(f"likely cause: {cause}")

@@ -1,1 +1,1 @@
-"""Evaluation: from raw logs to measurements and a ship, hold or fail decision; functions over Arrow tables."""
+"""Evaluation: from raw logs to measurements and a decision; functions over Arrow tables."""

@@ -121,18 +121,21 @@ def open_join(
     window: timedelta = DEFAULT_WINDOW,
     memory: str = DEFAULT_MEMORY,
     threads: int | None = None,
+    drop_unsound: bool = False,
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """Yield a DuckDB connection with tables ``items`` and ``requests``, for work that must not fit in memory.
 
-    Raises as :func:`join_logs`, and EvaluationError when ``window`` is negative.
+    Raises as :func:`join_logs`, and EvaluationError when ``window`` is negative. Only the check of logs sets
+    ``drop_unsound``, which leaves out the records and files that cannot be read: it reports them by itself.
     """
     if window < timedelta(0):
         raise EvaluationError("the attribution window is negative")
     with connect(memory, threads) as connection:
         try:
-            read_exposures(connection, resolve_logs(exposures, "exposures"))
-            read_outcomes(connection, resolve_logs(outcomes, "outcomes"))
-            read_assignments(connection, resolve_logs(assignments, "assignments") if assignments else [])
+            read_exposures(connection, resolve_logs(exposures, "exposures"), drop_unsound=drop_unsound)
+            read_outcomes(connection, resolve_logs(outcomes, "outcomes"), drop_unsound=drop_unsound)
+            arms = resolve_logs(assignments, "assignments") if assignments else []
+            read_assignments(connection, arms, drop_unsound=drop_unsound)
             connection.execute(MATCHED, {"window_us": window // timedelta(microseconds=1)})
             connection.execute(ITEMS)
             connection.execute(REQUESTS)

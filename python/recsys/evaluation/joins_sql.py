@@ -131,17 +131,37 @@ FROM exposures e LEFT JOIN totals t USING (request_id) LEFT JOIN arms a USING (r
 """
 
 
-def read_exposures(connection: duckdb.DuckDBPyConnection, files: Sequence[str]) -> None:
-    """Make tables ``exposures_distinct`` and ``exposures`` (one row per request) of ``files``."""
-    _read(connection, "exposures", files, _EXPOSURE)
+def read_exposures(
+    connection: duckdb.DuckDBPyConnection, files: Sequence[str], *, drop_unsound: bool = False
+) -> None:
+    """Make tables ``exposures_distinct`` and ``exposures`` (one row per request) of ``files``.
+
+    Raises EvaluationError for a file that cannot be read and a record without a required field, unless
+    ``drop_unsound`` says to leave such out.
+    """
+    _read(connection, "exposures", files, _EXPOSURE, drop_unsound=drop_unsound)
+    unsound = "len(list_filter(items, lambda x: x.item_id IS NULL OR x.rank IS NULL)) > 0"
+    if drop_unsound:
+        connection.execute(f"DELETE FROM exposures_read WHERE {unsound}")  # noqa: S608
+    bad = connection.execute(
+        f"SELECT request_id FROM exposures_read WHERE {unsound} ORDER BY ALL LIMIT 1"  # noqa: S608
+    ).fetchone()
+    if bad is not None:
+        raise EvaluationError(f"exposures: an item of request {bad[0]} has no sound item_id or rank")
     connection.execute(_EXPOSURES)
     connection.execute("DROP TABLE exposures_read")
 
 
-def read_outcomes(connection: duckdb.DuckDBPyConnection, files: Sequence[str]) -> None:
-    """Make table ``outcomes`` of ``files``; raises EvaluationError for a value that is not a finite
-    number."""
-    _read(connection, "outcomes", files, _OUTCOME)
+def read_outcomes(
+    connection: duckdb.DuckDBPyConnection, files: Sequence[str], *, drop_unsound: bool = False
+) -> None:
+    """Make table ``outcomes`` of ``files``.
+
+    Raises as :func:`read_exposures`, and for a value that is not a finite number.
+    """
+    _read(connection, "outcomes", files, _OUTCOME, drop_unsound=drop_unsound)
+    if drop_unsound:
+        connection.execute("DELETE FROM outcomes_read WHERE NOT isfinite(value)")
     bad = connection.execute(
         "SELECT request_id, item_id FROM outcomes_read WHERE NOT isfinite(value) ORDER BY ALL LIMIT 1"
     ).fetchone()
@@ -151,15 +171,22 @@ def read_outcomes(connection: duckdb.DuckDBPyConnection, files: Sequence[str]) -
     connection.execute("DROP TABLE outcomes_read")
 
 
-def read_assignments(connection: duckdb.DuckDBPyConnection, files: Sequence[str]) -> None:
-    """Make table ``arms`` (one row per request) of ``files``, which may be none."""
-    _read(connection, "assignments", files, _ASSIGNMENT)
+def read_assignments(
+    connection: duckdb.DuckDBPyConnection, files: Sequence[str], *, drop_unsound: bool = False
+) -> None:
+    """Make table ``arms`` (one row per request) of ``files``, which may be none; raises as the others."""
+    _read(connection, "assignments", files, _ASSIGNMENT, drop_unsound=drop_unsound)
     connection.execute(_ARMS)
     connection.execute("DROP TABLE assignments_read")
 
 
 def _read(
-    connection: duckdb.DuckDBPyConnection, role: str, files: Sequence[str], columns: dict[str, str]
+    connection: duckdb.DuckDBPyConnection,
+    role: str,
+    files: Sequence[str],
+    columns: dict[str, str],
+    *,
+    drop_unsound: bool,
 ) -> None:
     table = f"{role}_read"
     declared = ", ".join(f"{name} {kind}" for name, kind in columns.items())
@@ -175,14 +202,18 @@ def _read(
                 )
                 connection.execute(
                     f"INSERT INTO {table} SELECT {chosen} "  # noqa: S608
-                    "FROM read_json(?, format = 'newline_delimited', columns = ?)",
-                    [file, shape],
+                    "FROM read_json(?, format = 'newline_delimited', columns = ?, ignore_errors = ?)",
+                    [file, shape, drop_unsound],
                 )
         except duckdb.Error as error:
+            if drop_unsound:
+                continue
             raise EvaluationError(f"{role}: cannot read {file}: {error}; see recsys eval validate") from error
     for name in columns:
         if name in _OPTIONAL:
             continue
+        if drop_unsound:
+            connection.execute(f"DELETE FROM {table} WHERE {name} IS NULL")  # noqa: S608
         row = connection.execute(f"SELECT count(*) FROM {table} WHERE {name} IS NULL").fetchone()  # noqa: S608
         if row is not None and row[0]:
             raise EvaluationError(f"{role}: {row[0]} records have no {name}; see recsys eval validate")

@@ -1,8 +1,8 @@
 """The check of logs before anything is measured: sound lines, and exposures that join with their outcomes.
 
-The verdict is ``failed`` when a line is defective, ``hold`` when the logs are sound but join worse than
-the threshold or
-hold duplicates, conflicts or outcomes before their exposure, and ``sane`` otherwise.
+The verdict is ``failed`` when a line or file is defective, ``hold`` when there are only warnings (a join rate
+below the threshold, duplicates, conflicts, gaps in ranks, outcomes before their exposure or of another user),
+and ``sane`` otherwise. The join is checked in any case, on the records that are sound.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ from typing import Literal
 from msgspec import Struct
 
 from recsys.contracts.errors import EvaluationError
-from recsys.evaluation.findings import Example, Finding, Findings
-from recsys.evaluation.joins import JoinCounts, count_join, open_join
+from recsys.evaluation.findings import Finding, Findings
+from recsys.evaluation.joins import JoinCounts
 from recsys.evaluation.logs import DEFAULT_MEMORY, is_url, resolve_logs
-from recsys.evaluation.validate_lines import Role, check_lines
+from recsys.evaluation.validate_joins import JoinCheck, SliceRates, check_join
+from recsys.evaluation.validate_lines import Role, check_file
 
 Verdict = Literal["sane", "hold", "failed"]
 
@@ -25,10 +26,26 @@ MAX_CLOCK_AHEAD = timedelta(minutes=5)
 MAX_AGE = timedelta(days=3650)
 MIN_JOIN_RATE = 0.95
 
+_CAUSES = {
+    "truncated_last_line": "A file was cut off while it was written or copied: upload it again.",
+    "truncated_file": "A compressed file was cut off: upload it again.",
+    "corrupt_file": "A file was damaged, or is not what its name says: upload it again.",
+    "not_a_pseudonym": "Ids were logged without the tenant's salt: hash them before they are written.",
+    "other_user": "Outcomes and exposures were hashed with different salts, or from different ids: one salt "
+    "per tenant, and user_id before anonymous_id before session_id on both sides.",
+    "duplicate_record": "Files were uploaded twice; duplicates are dropped from every measurement.",
+    "clock_in_future": "The clock of a client or host is ahead.",
+    "before_exposure": "The clocks of client and service differ.",
+}
+
 
 class Validation(Struct, frozen=True):
-    """The verdict, lines read by log, the findings, the funnel of the join (when it could be made) and
-    likely causes."""
+    """The verdict with its evidence.
+
+    ``lines`` read by log; the findings; the funnel of the join, its two rates (0..1) and the same by slice,
+    None and empty unless exposures and outcomes were given; ``left_out`` of the join, lines by log, because
+    they are defective; likely causes in words.
+    """
 
     verdict: Verdict
     lines: dict[str, int]
@@ -36,6 +53,8 @@ class Validation(Struct, frozen=True):
     join: JoinCounts | None
     join_rate: float | None
     engagement_rate: float | None
+    slices: list[SliceRates]
+    left_out: dict[str, int]
     likely_causes: list[str]
 
 
@@ -47,71 +66,57 @@ def validate_logs(
     shown: int = 10,
     memory: str = DEFAULT_MEMORY,
 ) -> Validation:
-    """Return what is wrong with ``logs`` (role to paths); ``now`` is the clock that future times are
-    seen from.
+    """Return what is wrong with ``logs`` (role to paths).
 
-    Raises EvaluationError when a path holds no JSON Lines file.
+    ``now`` is the clock that future times are seen from. Raises EvaluationError when a path holds no log
+    file, a file cannot be opened, or a path is a URL.
     """
+    if not 0.0 <= min_join_rate <= 1.0:
+        raise EvaluationError(f"the smallest join rate is a share from 0 to 1, not {min_join_rate:g}")
     clock = now or datetime.now(UTC)
     findings = Findings(shown)
     lines: dict[str, int] = {}
     for role, paths in logs.items():
         lines[role] = 0
         for file in resolve_logs(paths, role):
-            if is_url(file) or file.endswith(".parquet"):
-                raise EvaluationError(
-                    f"{role}: {file} cannot be checked by line; give local JSON Lines files"
-                )
-            lines[role] += check_lines(
+            if is_url(file):
+                raise EvaluationError(f"{role}: {file} cannot be checked by line; give local files")
+            lines[role] += check_file(
                 file, role, findings, oldest=clock - MAX_AGE, newest=clock + MAX_CLOCK_AHEAD
             )
-    has_defects = bool(findings.ordered())
-    counts: JoinCounts | None = None
-    if not has_defects and logs.get("exposures") and logs.get("outcomes"):
-        with open_join(
-            logs["exposures"], logs["outcomes"], logs.get("assignments", ()), memory=memory
-        ) as connection:
-            counts = count_join(connection)
-        _add_join_findings(counts, findings, min_join_rate)
-    verdict: Verdict = "failed" if has_defects else "hold" if findings.ordered() else "sane"
+    joined: JoinCheck | None = None
+    if logs.get("exposures") and logs.get("outcomes"):
+        joined = check_join(
+            logs["exposures"],
+            logs["outcomes"],
+            logs.get("assignments", ()),
+            findings,
+            min_join_rate=min_join_rate,
+            memory=memory,
+        )
+    found = findings.ordered()
+    verdict: Verdict = "hold" if found else "sane"
+    if any(finding.severity == "error" for finding in found):
+        verdict = "failed"
+    left_out = {role: lines[role] - count for role, count in joined.records.items()} if joined else {}
     return Validation(
         verdict=verdict,
         lines=lines,
-        findings=findings.ordered(),
-        join=counts,
-        join_rate=counts.join_rate if counts else None,
-        engagement_rate=counts.engagement_rate if counts else None,
-        likely_causes=_likely_causes(findings),
+        findings=found,
+        join=joined.counts if joined else None,
+        join_rate=joined.counts.join_rate if joined else None,
+        engagement_rate=joined.counts.engagement_rate if joined else None,
+        slices=joined.slices if joined else [],
+        left_out={role: count for role, count in left_out.items() if count > 0},
+        likely_causes=_find_causes(findings, joined),
     )
 
 
-def _add_join_findings(counts: JoinCounts, findings: Findings, min_join_rate: float) -> None:
-    numbers = {
-        ("exposures", "duplicate_record"): counts.exposure_duplicates,
-        ("exposures", "conflicting_request"): counts.exposure_conflicts,
-        ("outcomes", "duplicate_record"): counts.outcome_duplicates,
-        ("outcomes", "before_exposure"): counts.outcomes_before_exposure,
-        ("assignments", "request_in_two_arms"): counts.requests_in_two_arms,
-    }
-    for (log, kind), number in numbers.items():
-        if number:
-            example = Example("", None, "request_id", f"{number} records in all files of {log}")
-            findings.add(log, kind, example, severity="warning", count=number)
-    rate = counts.join_rate
-    if rate is not None and rate < min_join_rate:
-        reason = f"{rate:.2%} of outcomes match an exposure by request and item, below {min_join_rate:.2%}"
-        example = Example("", None, "request_id, item_id", reason)
-        missing = counts.outcomes - counts.outcomes_matched
-        findings.add("outcomes", "low_join_rate", example, severity="warning", count=missing)
-
-
-def _likely_causes(findings: Findings) -> list[str]:
-    causes = {
-        "truncated_last_line": "A file was cut off while it was written or copied: upload it again.",
-        "truncated_file": "A compressed file was cut off: upload it again.",
-        "low_join_rate": "The client does not send back the request_id, or exposure files are missing.",
-        "not_a_pseudonym": "Ids were logged without the tenant's salt: hash them before they are written.",
-        "duplicate_record": "Files were uploaded twice; duplicates are dropped from every measurement.",
-        "clock_in_future": "The clock of a client or host is ahead.",
-    }
-    return [cause for kind, cause in causes.items() if findings.count(kind)]
+def _find_causes(findings: Findings, joined: JoinCheck | None) -> list[str]:
+    causes = [cause for kind, cause in _CAUSES.items() if findings.count(kind)]
+    if joined and findings.count("low_join_rate"):
+        if joined.counts.outcomes_matched == 0:
+            causes.insert(0, "No outcome matches: the client does not send back the request_id it was given.")
+        else:
+            causes.insert(0, "Some clients do not send back the request_id, or exposure files are missing.")
+    return causes

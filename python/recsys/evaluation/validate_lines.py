@@ -1,24 +1,23 @@
-"""The line checks of JSON Lines logs: schema, clock, ranks, pseudonyms and propensities, one line in
-memory at a time."""
+"""The checks of one log file: the schema of every line or row, then the record's semantics."""
 
 from __future__ import annotations
 
-import gzip
+import json
 import re
 from collections.abc import Iterator
 from datetime import datetime
-from pathlib import Path
-from typing import BinaryIO, Literal, cast
+from typing import Literal
 
 import msgspec
 import pyarrow as pa
+import pyarrow.parquet as pq
 
-from recsys.contracts.errors import EvaluationError
 from recsys.contracts.records import Assignment, Exposure, Outcome, RankList
 from recsys.evaluation.findings import Example, Findings
+from recsys.evaluation.log_lines import DamagedFileError, read_lines
+from recsys.evaluation.validate_records import PlainExposure, Record, find_defects, find_not_finite, is_plain
 
 Role = Literal["exposures", "outcomes", "assignments", "ranklists"]
-Record = Exposure | Outcome | Assignment | RankList
 
 _TYPES: dict[Role, type[Record]] = {
     "exposures": Exposure,
@@ -26,93 +25,102 @@ _TYPES: dict[Role, type[Record]] = {
     "assignments": Assignment,
     "ranklists": RankList,
 }
-_PSEUDONYM = re.compile(r"[0-9a-f]{64}")
-_NOT_FINITE = re.compile(rb"[:\[,]\s*(NaN|-?Infinity|nan|-?inf)\b")
+_PLAIN_TYPES: dict[Role, type[Record]] = _TYPES | {"exposures": PlainExposure}
 _PATH = re.compile(r" - at `\$\.?(.*)`$")
+_BATCH_ROWS = 8192
 
 
-def check_lines(file: str, role: Role, findings: Findings, *, oldest: datetime, newest: datetime) -> int:
-    """Check every line of ``file`` and return how many there are; defects go to ``findings``.
+def check_file(file: str, role: Role, findings: Findings, *, oldest: datetime, newest: datetime) -> int:
+    """Check every line of ``file`` (row of a Parquet file) and return how many there are.
 
-    Times outside ``oldest`` to ``newest`` are clock skew. Raises EvaluationError when the file cannot be
-    read.
+    Defects go to ``findings``; times outside ``oldest`` to ``newest`` are clock skew. A damaged file counts
+    up to the damage. Raises EvaluationError when the file cannot be opened.
     """
-    decoder = msgspec.json.Decoder(_TYPES[role])
-    decode = decoder.decode
     number = 0
+
+    def look_at(number: int, record: Record) -> None:
+        for kind, severity, field, reason in find_defects(record, oldest, newest):
+            findings.add(role, kind, Example(file, number, field, reason), severity=severity)
+
+    def look_into(number: int, defect: _Defect) -> None:
+        findings.add(role, defect.kind, Example(file, number, defect.field, defect.reason))
+
     try:
-        for number, line in enumerate(_lines(file), 1):
-            try:
-                record = decode(line)
-            except (msgspec.DecodeError, UnicodeDecodeError) as error:
-                _add_schema_defect(file, number, line, str(error), role, findings)
-                continue
-            for kind, field, reason in _defects(record, oldest, newest):
-                findings.add(role, kind, Example(file, number, field, reason))
-    except (EOFError, OSError) as error:
-        findings.add(role, "truncated_file", Example(file, number, "", str(error)))
+        if file.endswith(".parquet"):
+            for number, row in enumerate(_read_rows(file), 1):
+                converted = _convert_row(row, _TYPES[role])
+                if isinstance(converted, _Defect):
+                    look_into(number, converted)
+                elif not is_plain(converted, oldest, newest):
+                    look_at(number, converted)
+        else:
+            decode = msgspec.json.Decoder(_PLAIN_TYPES[role]).decode
+            decode_any = msgspec.json.Decoder(_TYPES[role]).decode
+            for number, line in enumerate(read_lines(file), 1):
+                try:
+                    if not is_plain(record := decode(line), oldest, newest):
+                        look_at(number, record)
+                except (msgspec.DecodeError, UnicodeDecodeError):
+                    try:
+                        look_at(number, decode_any(line))
+                    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                        look_into(number, _explain_line(line, str(error)))
+    except DamagedFileError as error:
+        findings.add(role, error.kind, Example(file, number + 1, "", str(error)))
     return number
 
 
-def _add_schema_defect(
-    file: str, number: int, line: bytes, reason: str, role: Role, findings: Findings
-) -> None:
+class _Defect(msgspec.Struct, frozen=True):
+    """Why a line is no record."""
+
+    kind: str
+    field: str
+    reason: str
+
+
+def _explain_line(line: bytes, reason: str) -> _Defect:
+    if not line.endswith(b"\n") and "truncated" in reason:
+        return _Defect("truncated_last_line", "", reason)
+    try:
+        # Unlike the decoder, the standard library reads NaN, Infinity and 1e999: that tells where they stand.
+        loose = json.loads(line)
+    except (ValueError, RecursionError):
+        return _Defect("not_json", "", reason)
+    return _explain_value(loose, reason)
+
+
+def _explain_value(value: object, reason: str) -> _Defect:
+    not_finite = find_not_finite(value)
+    if not_finite is not None:
+        return _Defect("not_finite", not_finite, "NaN and infinities are not numbers of a record")
     match = _PATH.search(reason)
     field = match.group(1) if match else ""
-    if _NOT_FINITE.search(line):
-        kind = "not_finite"
-        reason = "NaN and infinities are not JSON numbers"
-    elif not line.endswith(b"\n") and "truncated" in reason:
-        kind = "truncated_last_line"
-    elif "unknown field" in reason:
-        kind = "unknown_field"
-    elif "missing required field" in reason:
-        kind = "missing_field"
-    elif match:
-        kind = "wrong_value"
-    else:
-        kind = "not_json"
-    findings.add(role, kind, Example(file, number, field, reason))
+    if "unknown field" in reason:
+        return _Defect("unknown_field", field, reason)
+    if "missing required field" in reason:
+        return _Defect("missing_field", field, reason)
+    return _Defect("wrong_value", field, reason)
 
 
-def _defects(record: Record, oldest: datetime, newest: datetime) -> Iterator[tuple[str, str, str]]:
-    if not _PSEUDONYM.fullmatch(record.user_id):
-        yield "not_a_pseudonym", "user_id", "not 64 lower-case hexadecimal characters"
-    if record.ts > newest:
-        yield "clock_in_future", "ts", f"{record.ts.isoformat()} is after {newest.isoformat()}"
-    elif record.ts < oldest:
-        yield "clock_too_old", "ts", f"{record.ts.isoformat()} is before {oldest.isoformat()}"
-    if isinstance(record, Exposure):
-        ranks = [item.rank for item in record.items]
-        if len(set(ranks)) < len(ranks):
-            yield "duplicate_rank", "items[].rank", "a rank occurs twice in the list"
-        elif ranks and max(ranks) != len(ranks):
-            yield "rank_gap", "items[].rank", f"{len(ranks)} items with ranks up to {max(ranks)}"
-        if len({item.item_id for item in record.items}) < len(ranks):
-            yield "duplicate_item", "items[].item_id", "an item occurs twice in the list"
-        if any(0.0 in (item.propensity, item.logging_propensity) for item in record.items):
-            yield "zero_propensity", "items[].propensity", "an item that was shown cannot have propensity 0"
+def _read_rows(file: str) -> Iterator[dict[str, object]]:
+    try:
+        with pq.ParquetFile(file) as parquet:
+            for batch in parquet.iter_batches(_BATCH_ROWS):
+                yield from batch.to_pylist(maps_as_pydicts="strict")
+    except (pa.ArrowException, OSError) as error:
+        raise DamagedFileError("corrupt_file", str(error)) from error
 
 
-def _lines(file: str) -> Iterator[bytes]:
-    if file.endswith(".jsonl"):
-        with Path(file).open("rb") as plain:
-            yield from plain
-    elif file.endswith(".gz"):
-        with gzip.open(file, "rb") as packed:
-            yield from packed
-    elif file.endswith(".zst"):
-        with pa.CompressedInputStream(pa.OSFile(file, "rb"), "zstd") as stream:
-            yield from _split(cast("BinaryIO", stream))
-    else:
-        raise EvaluationError(f"{file} is not a JSON Lines file")
-
-
-def _split(stream: BinaryIO) -> Iterator[bytes]:
-    rest = b""
-    while chunk := stream.read(1 << 20):
-        *whole, rest = (rest + chunk).split(b"\n")
-        for line in whole:
-            yield line + b"\n"
-    if rest:
-        yield rest
+def _convert_row(row: dict[str, object], wanted: type[Record]) -> Record | _Defect:
+    # A column holds null where a line leaves the key out; so does a context that is a struct.
+    given = {name: value for name, value in row.items() if value is not None}
+    context = given.get("context")
+    if isinstance(context, dict):
+        given["context"] = {key: value for key, value in context.items() if value is not None}
+    not_finite = find_not_finite(given)
+    if not_finite is not None:
+        return _explain_value(given, "")
+    try:
+        return msgspec.convert(given, wanted)
+    except msgspec.ValidationError as error:
+        return _explain_value(given, str(error))

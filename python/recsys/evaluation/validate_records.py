@@ -1,0 +1,123 @@
+"""The semantics of one sound record: clock, pseudonym, ranks and propensities."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Annotated
+
+from msgspec import Meta
+
+from recsys.contracts.records import Assignment, ExposedItem, Exposure, Outcome, RankList
+from recsys.evaluation.findings import Severity
+
+Record = Exposure | Outcome | Assignment | RankList
+
+Positive = Annotated[float, Meta(gt=0.0, le=1.0)]
+
+
+class PlainItem(ExposedItem, frozen=True, gc=False):
+    """An exposed item whose propensities, if any, are above 0, which the decoder sees to at no cost."""
+
+    propensity: Positive | None = None
+    logging_propensity: Positive | None = None
+
+
+class PlainExposure(Exposure, frozen=True, gc=False, forbid_unknown_fields=True):
+    """An exposure of such items; one that does not decode so may still be an :class:`Exposure`."""
+
+    items: list[PlainItem]  # type: ignore[assignment]
+
+
+# The ranks of a list of n items, for lists of usual length: comparing lists is quicker than counting.
+_RANKS = [list(range(1, n_items + 1)) for n_items in range(101)]
+
+
+def is_pseudonym(user_id: str) -> bool:
+    """Return whether ``user_id`` is 64 lower-case hexadecimal characters."""
+    return len(user_id) == 64 and not user_id.strip("0123456789abcdef")
+
+
+def is_plain(record: Record, oldest: datetime, newest: datetime) -> bool:
+    """Return whether ``record`` surely has no defect, so that :func:`find_defects` need not look.
+
+    This is the quick way through the records that logs consist of; False only means that it has to be
+    looked at.
+    """
+    if not oldest <= record.ts <= newest or not is_pseudonym(record.user_id):
+        return False
+    if isinstance(record, Exposure):
+        if type(record) is not PlainExposure and not _has_propensities(record):
+            return False
+        # An item listed twice leaves fewer entries than ranks, so one comparison sees to both.
+        ranks = {item.item_id: item.rank for item in record.items}
+        n_items = len(record.items)
+        return n_items < len(_RANKS) and list(ranks.values()) == _RANKS[n_items]
+    if isinstance(record, RankList):
+        return len(set(record.items)) == len(record.items)
+    return True
+
+
+def _has_propensities(exposure: Exposure) -> bool:
+    return all(0.0 not in (item.propensity, item.logging_propensity) for item in exposure.items)
+
+
+def find_defects(
+    record: Record, oldest: datetime, newest: datetime
+) -> Iterator[tuple[str, Severity, str, str]]:
+    """Yield kind, severity, field and reason of each defect of ``record``.
+
+    Times outside ``oldest`` to ``newest`` are clock skew. A gap in the ranks is a warning: a client that
+    renders only some items of a list logs one truthfully.
+    """
+    if not is_pseudonym(record.user_id):
+        yield "not_a_pseudonym", "error", "user_id", "not 64 lower-case hexadecimal characters"
+    if record.ts > newest:
+        yield (
+            "clock_in_future",
+            "error",
+            "ts",
+            f"{record.ts.isoformat()} is after {newest.isoformat(timespec='seconds')}",
+        )
+    elif record.ts < oldest:
+        yield (
+            "clock_too_old",
+            "error",
+            "ts",
+            f"{record.ts.isoformat()} is before {oldest.isoformat(timespec='seconds')}",
+        )
+    if isinstance(record, Exposure):
+        yield from _find_list_defects(record)
+    elif isinstance(record, RankList) and len(set(record.items)) < len(record.items):
+        yield "duplicate_item", "error", "items", "an item occurs twice in the list"
+
+
+def _find_list_defects(exposure: Exposure) -> Iterator[tuple[str, Severity, str, str]]:
+    ranks = [item.rank for item in exposure.items]
+    if len(set(ranks)) < len(ranks):
+        yield "duplicate_rank", "error", "items[].rank", "a rank occurs twice in the list"
+    elif ranks and max(ranks) != len(ranks):
+        yield "rank_gap", "warning", "items[].rank", f"{len(ranks)} items with ranks up to {max(ranks)}"
+    if len({item.item_id for item in exposure.items}) < len(ranks):
+        yield "duplicate_item", "error", "items[].item_id", "an item occurs twice in the list"
+    for name in ("propensity", "logging_propensity"):
+        if any(getattr(item, name) == 0.0 for item in exposure.items):
+            reason = f"an item that was shown cannot have {name} 0"
+            yield "zero_propensity", "error", f"items[].{name}", reason
+
+
+def find_not_finite(value: object, path: str = "") -> str | None:
+    """Return the path of the first NaN or infinity within decoded ``value``, None when there is none."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return path
+    pairs: Iterator[tuple[str, object]] = iter(())
+    if isinstance(value, dict):
+        pairs = ((f"{path}.{key}" if path else str(key), inner) for key, inner in value.items())
+    elif isinstance(value, list):
+        pairs = ((f"{path}[{index}]", inner) for index, inner in enumerate(value))
+    for name, inner in pairs:
+        found = find_not_finite(inner, name)
+        if found is not None:
+            return found
+    return None
