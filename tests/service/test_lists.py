@@ -122,6 +122,19 @@ def test_constraints_filter_refill_and_warn(client, constraints):
     assert "CONSTRAINTS_FILTERED" in answer.warning_codes
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"constraints": {"required_tags": ["no such tag"]}},
+        {"candidates": {"exclude_ids": [f"i{number:02}" for number in range(30)]}},
+    ],
+)
+def test_an_empty_list_always_says_why(client, fields):
+    answer = client.recommend(**fields)
+    assert answer.item_ids == []
+    assert answer.warning_codes == ["CONSTRAINTS_FILTERED"]
+
+
 def test_a_cap_beyond_any_list_is_no_cap(client):
     answer = client.recommend(constraints={"max_per_tag": {"odd": 10**30}})
     assert answer.item_ids == client.recommend().item_ids

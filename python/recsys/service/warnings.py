@@ -26,6 +26,10 @@ def list_warnings(query: Query, plan: CompiledPlan, ranked: Ranked) -> list[List
     dropped = [f"{name}: {filtered[name]}" for name in _CONSTRAINTS if filtered.get(name)]
     if dropped:
         warnings.append(ListWarning("CONSTRAINTS_FILTERED", "dropped by " + ", ".join(dropped)))
+    elif not ranked.item_ids and not query.request.candidates.include_ids:
+        counts = [f"{name}: {count}" for name, count in filtered.items() if count]
+        detail = ", ".join(counts) or "none in the catalog passes"
+        warnings.append(ListWarning("CONSTRAINTS_FILTERED", f"no item may be returned: {detail}"))
     warnings += (ListWarning("RULE_PIN_INJECTED", item_id) for item_id in ranked.pins_injected)
     if query.request.candidates.include_ids:
         warnings += _include_warnings(ranked)
