@@ -7,7 +7,8 @@ import pytest
 from granian.rsgi import ProtocolClosed
 
 from recsys.contracts.errors import ServingError
-from recsys.service.auth import Principal
+from recsys.service.auth import DevelopmentAuthenticator, Principal
+from recsys.service.problems import ProblemError
 
 REFUSED = [
     ({"k": 0}, 400, "RECSYS_INVALID_REQUEST"),
@@ -99,6 +100,12 @@ def test_unknown_path_is_404_and_wrong_method_405_with_allow(client):
     assert client.get("/v2").json()["code"] == "RECSYS_NOT_FOUND"
     answer = client.get("/v1/recommend")
     assert (answer.status, answer.headers["allow"]) == (405, "POST")
+    assert client.send("POST", "/livez").headers["allow"] == "GET, HEAD"
+
+
+def test_head_is_answered_like_get(client):
+    assert client.send("HEAD", "/readyz").status == 200
+    assert client.send("HEAD", "/v1/recommend").status == 405
 
 
 @pytest.mark.parametrize(
@@ -108,6 +115,16 @@ def test_unknown_path_is_404_and_wrong_method_405_with_allow(client):
 def test_tenant_header(client, tenant, status, code):
     answer = client.recommend({"x_org_id": tenant})
     assert (answer.status, answer.json()["code"]) == (status, code)
+
+
+def test_a_tenant_header_that_cannot_be_read_is_not_the_default_tenant():
+    class UnreadableHeaders(dict):
+        def get(self, key: str, default: None = None) -> None:
+            return default
+
+    with pytest.raises(ProblemError) as refused:
+        DevelopmentAuthenticator("demo").authenticate(UnreadableHeaders({"x-org-id": "é"}))
+    assert refused.value.code == "RECSYS_INVALID_TENANT"
 
 
 @pytest.mark.parametrize("options", [{"explain": "full"}, {"include_trace": True}])

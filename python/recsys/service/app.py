@@ -61,7 +61,7 @@ class App:
         request_id = self._request_ids.choose(headers.get("x-request-id"))
         try:
             handler = self._router.find(scope.method, scope.path)
-            body = b"" if scope.method == "GET" else await read_body(headers, protocol)
+            body = b"" if scope.method in ("GET", "HEAD") else await read_body(headers, protocol)
             request = Request(scope.method, scope.path, headers, body, request_id, started)
             response = handler(request)
         except ProblemError as error:

@@ -41,6 +41,8 @@ class DevelopmentAuthenticator:
         """Return an admin of the tenant in ``X-Org-Id``, or of the default one when there is none."""
         name = headers.get(TENANT_HEADER)
         if name is None:
+            if TENANT_HEADER in headers:
+                raise ProblemError(ProblemCode.INVALID_TENANT, "X-Org-Id is not visible ASCII")
             return self._default
         return self._known.get(name) or self._check(name)
 

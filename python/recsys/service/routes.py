@@ -19,13 +19,16 @@ class Router:
         self._routes = routes
 
     def find(self, method: str, path: str) -> Handler:
-        """Return the handler; raises 404 for an unknown path and 405, with ``Allow``, for another method."""
+        """Return the handler, that of GET for HEAD.
+
+        Raises 404 for an unknown path and 405, with ``Allow``, for another method.
+        """
         methods = self._routes.get(path)
         if methods is None:
             raise ProblemError(ProblemCode.NOT_FOUND, f"no route {path!r}; see /docs")
-        handler = methods.get(method)
+        handler = methods.get("GET" if method == "HEAD" else method)
         if handler is None:
-            allowed = ", ".join(sorted(methods))
+            allowed = ", ".join(sorted({*methods, "HEAD"} if "GET" in methods else methods))
             raise ProblemError(
                 ProblemCode.METHOD_NOT_ALLOWED,
                 f"{path} takes {allowed}, not {method}",

@@ -20,7 +20,10 @@ class Headers(Protocol):
     """The headers of a request, by lower-case name."""
 
     def get(self, key: str, /) -> str | None:
-        """Return the first value of a header, or ``None``."""
+        """Return the first value of a header, or ``None``; also ``None`` when it is not visible ASCII."""
+
+    def __contains__(self, key: str, /) -> bool:
+        """Whether a header of this name was sent, whatever its value."""
 
 
 class Scope(Protocol):
