@@ -1,9 +1,10 @@
 """The co-visitation builder beside scipy.sparse, DuckDB and implicit: time, peak memory, the same scores.
 
-``python -m benches.bench_builders [--rows N ...]``: by default 1 and 10 million interactions with 100 thousand
-items, drawn by Zipf's law with exponent 1.05 into sessions of 2 to 30. Everyone starts from the same arrays in
-memory, in a process of its own, and makes the cosine top 100 of every item; ours also writes and syncs the file.
-Times are the best of a few runs; memory is the peak above what the process held before, the arrays not counted.
+``python -m benches.bench_builders [--rows N ...]``: by default 1 and 10 million interactions with
+100 thousand items, drawn by Zipf's law with exponent 1.05 into sessions of 2 to 30. Everyone starts
+from the same arrays in memory, in a process of its own, and makes the cosine top 100 of every item;
+ours also writes and syncs the file. Times are the best of a few runs; memory is the peak above what
+the process held before, the arrays not counted.
 Targets: twice as fast as the best other, with at most twice the input in memory.
 """
 
@@ -251,7 +252,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="bench_builders", description="Time the co-visitation builder.")
     parser.add_argument("--rows", type=int, nargs="+", default=[1_000_000, 10_000_000])
     parser.add_argument("--contender", choices=list(CONTENDERS), help="run this one alone and print JSON")
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--repeats", type=int, default=2)
     arguments = parser.parse_args()
     if arguments.contender:
         print(json.dumps(CONTENDERS[arguments.contender](draw(arguments.rows[0]))))
