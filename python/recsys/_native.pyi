@@ -2,7 +2,7 @@
 
 Every function raises :class:`recsys.contracts.errors.ArtifactError` for a file that is not sound (the message
 names file and section), :class:`~recsys.contracts.errors.BuildError` for bad builder input, and releases the
-GIL while it works.
+GIL while it works, except in a rank call that is brief anyway.
 """
 
 from collections.abc import Mapping, Sequence
