@@ -135,6 +135,13 @@ def test_an_empty_list_always_says_why(client, fields):
     assert answer.warning_codes == ["CONSTRAINTS_FILTERED"]
 
 
+def test_an_empty_list_from_which_nothing_was_dropped_says_so(make_client):
+    client = make_client(config='[config.defaults]\nmode = "cooc"\nladder = []')
+    answer = client.recommend()
+    assert answer.item_ids == []
+    assert answer.warning_codes == ["CONSTRAINTS_FILTERED"]
+
+
 def test_a_cap_beyond_any_list_is_no_cap(client):
     answer = client.recommend(constraints={"max_per_tag": {"odd": 10**30}})
     assert answer.item_ids == client.recommend().item_ids

@@ -14,7 +14,8 @@ _INELIGIBLE = ("not_included", "unavailable", "expired", "excluded", "blocked")
 def list_warnings(query: Query, plan: CompiledPlan, ranked: Ranked) -> list[ListWarning]:
     """Return the warnings about ``ranked``, after those about the request itself."""
     warnings = list(query.warnings)
-    if ranked.is_plain and not plan.missing and not query.request.candidates.include_ids:
+    # A list can be empty with nothing dropped, say for a required tag that no item has: that is not plain.
+    if ranked.is_plain and ranked.scores and not plan.missing and not query.request.candidates.include_ids:
         return warnings
     warnings += (ListWarning("SIGNAL_UNAVAILABLE", f"{name}: no artifact") for name in plan.missing)
     for name, asked, found in ranked.source_keys:
@@ -28,7 +29,7 @@ def list_warnings(query: Query, plan: CompiledPlan, ranked: Ranked) -> list[List
         warnings.append(ListWarning("CONSTRAINTS_FILTERED", "dropped by " + ", ".join(dropped)))
     elif not ranked.item_ids and not query.request.candidates.include_ids:
         counts = [f"{name}: {count}" for name, count in filtered.items() if count]
-        detail = ", ".join(counts) or "none in the catalog passes"
+        detail = ", ".join(counts) or "no signal gives one that passes"
         warnings.append(ListWarning("CONSTRAINTS_FILTERED", f"no item may be returned: {detail}"))
     warnings += (ListWarning("RULE_PIN_INJECTED", item_id) for item_id in ranked.pins_injected)
     if query.request.candidates.include_ids:
