@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from recsys.service.server import ServeError, require_loopback, reserve_port
+from recsys.service.server import ServeError, forget_dead_workers, require_loopback, reserve_port
 
 RECSYS = [sys.executable, "-c", "from recsys.cli.main import main; main()"]
 
@@ -91,6 +91,16 @@ def test_serve_without_a_tenant_file_says_what_to_do(tmp_path):
 def test_development_refuses_to_bind_beyond_loopback(host):
     with pytest.raises(ServeError, match="loopback"):
         require_loopback(host)
+
+
+def test_gauges_of_dead_workers_are_forgotten_and_their_counts_kept(tmp_path):
+    with subprocess.Popen([sys.executable, "-c", ""]) as dead:
+        pass
+    names = {f"{kind}_{pid}.db" for kind in ("counter", "gauge_livemin") for pid in (dead.pid, os.getpid())}
+    for name in names:
+        (tmp_path / name).touch()
+    forget_dead_workers(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == names - {f"gauge_livemin_{dead.pid}.db"}
 
 
 def test_a_taken_port_is_named():

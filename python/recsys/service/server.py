@@ -18,6 +18,7 @@ from granian.log import LogLevels
 from msgspec import Struct
 
 from recsys.contracts.errors import RecsysError
+from recsys.observability.logs import configure_logs
 from recsys.service.state import DEFAULT_TENANT, State, Tenant, load_state
 
 if TYPE_CHECKING:
@@ -82,7 +83,18 @@ def _make_app(data_dir: Path) -> App:
     from recsys.service.app import App  # noqa: PLC0415  it counts, so it waits for the variable
     from recsys.service.auth import DevelopmentAuthenticator  # noqa: PLC0415
 
+    configure_logs()
+    forget_dead_workers(Path(os.environ[_METRICS_VARIABLE]))
     return App(load_state(data_dir), DevelopmentAuthenticator(DEFAULT_TENANT))
+
+
+def forget_dead_workers(metrics_dir: Path) -> None:
+    """Remove the gauges of workers that are gone; what they have counted stays."""
+    for path in metrics_dir.glob("gauge_live*.db"):
+        try:
+            os.kill(int(path.stem.rpartition("_")[2]), 0)
+        except ProcessLookupError:
+            path.unlink(missing_ok=True)
 
 
 def require_loopback(host: str) -> None:
