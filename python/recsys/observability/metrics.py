@@ -16,7 +16,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 MULTIPROCESS_DIR = "PROMETHEUS_MULTIPROC_DIR"
 CONTENT_TYPE = CONTENT_TYPE_LATEST
-Outcome = Literal["ok", "client_error", "server_error"]
+Outcome = Literal["ok", "server_error"]
 ListKind = Literal["full", "short", "empty", "fallback"]
 LATENCY_BUCKETS_S = (
     *(0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05),
@@ -28,7 +28,7 @@ class SurfaceMetrics:
     """The children of one endpoint of one surface, looked up once so that a request only adds to them."""
 
     def __init__(self, metrics: Metrics, endpoint: str, tenant: str, surface: str) -> None:
-        outcomes: tuple[Outcome, ...] = ("ok", "client_error", "server_error")
+        outcomes: tuple[Outcome, ...] = ("ok", "server_error")
         self.requests = {o: metrics.requests.labels(endpoint, tenant, surface, o) for o in outcomes}
         self.latency = metrics.latency.labels(endpoint)
         kinds: tuple[ListKind, ...] = ("full", "short", "empty", "fallback")
@@ -44,7 +44,7 @@ class Metrics:
         self._surfaces: dict[tuple[str, str, str], SurfaceMetrics] = {}
         self.requests = Counter(
             "recsys_requests",
-            "Requests answered.",
+            "Requests ranked; refused ones are in recsys_problems.",
             ["endpoint", "tenant", "surface", "outcome"],
             registry=registry,
         )
