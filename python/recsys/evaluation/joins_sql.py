@@ -49,14 +49,17 @@ _ASSIGNMENT = {
 _OPTIONAL = frozenset({"context", "latency_ms", "error", "value"})
 
 # The earliest exposure of a request is kept; its whole content breaks ties, so that order of input does
-# not matter.
+# not matter. Only the few requests with several are sorted.
 _EXPOSURES = """
 CREATE TABLE exposures_distinct AS
 SELECT request_id, user_id, ts, items, context, latency_ms, error, count(*) AS copies
 FROM (SELECT * REPLACE (map_from_entries(list_sort(map_entries(context))) AS context) FROM exposures_read)
 GROUP BY ALL;
 CREATE TABLE exposures AS
-SELECT * EXCLUDE (copies) FROM exposures_distinct
+WITH several AS (SELECT request_id FROM exposures_distinct GROUP BY request_id HAVING count(*) > 1)
+SELECT * EXCLUDE (copies) FROM exposures_distinct ANTI JOIN several USING (request_id)
+UNION ALL
+SELECT * EXCLUDE (copies) FROM exposures_distinct SEMI JOIN several USING (request_id)
 QUALIFY row_number() OVER (
     PARTITION BY request_id ORDER BY ts, user_id, to_json(items)::VARCHAR, to_json(context)::VARCHAR,
     latency_ms, error
