@@ -58,6 +58,18 @@ def test_openapi_describes_every_route_and_resolves(client):
     assert api["components"]["schemas"]["RecommendRequest"]["additionalProperties"] is False
 
 
+def test_openapi_states_what_the_tenant_header_may_be(client):
+    parameters = client.get("/openapi.json").json()["paths"]["/v1/recommend"]["post"]["parameters"]
+    (tenant,) = (parameter for parameter in parameters if parameter["name"] == "X-Org-Id")
+    pattern = tenant["schema"]["pattern"]
+    assert [bool(re.search(pattern, name)) for name in ("demo", "", "..", "a/b")] == [
+        True,
+        False,
+        False,
+        False,
+    ]
+
+
 def test_docs_load_nothing_from_outside(client):
     page = client.get("/docs")
     assert page.headers["content-type"].startswith("text/html")

@@ -110,7 +110,7 @@ _TENANT_PARAMETER: Json = {
     "name": "X-Org-Id",
     "in": "header",
     "required": False,
-    "schema": {"type": "string"},
+    "schema": msgspec.json.schema(http.Name),
     "description": "The tenant, in development mode.",
 }
 
