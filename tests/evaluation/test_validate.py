@@ -213,3 +213,11 @@ def test_parquet_rows_are_checked_as_lines_are(tmp_path: Path) -> None:
 def test_join_rate_threshold_is_a_share(tmp_path: Path) -> None:
     with pytest.raises(EvaluationError, match="share"):
         validate_logs({"exposures": [str(tmp_path)]}, min_join_rate=95)
+
+
+@pytest.mark.parametrize(
+    "user", ["A" * 64, "a" * 63 + " ", "a" * 62 + "  ", "a" * 66, "g" * 64, "\u0663" * 64, "a"]
+)
+def test_only_lower_case_hexadecimal_is_a_pseudonym(tmp_path: Path, user: str) -> None:
+    result = check(tmp_path, lines(exposure(user_id=user)))
+    assert [finding.kind for finding in result.findings] == ["not_a_pseudonym"]

@@ -61,7 +61,7 @@ def _unpacked(file: str, raw: BinaryIO) -> BinaryIO:
 
 def _bounded(stream: BinaryIO, file: str) -> Iterator[bytes]:
     rest = b""
-    while chunk := stream.read(1 << 20):
+    while chunk := stream.read(1 << 17):
         *lines, rest = (rest + chunk).split(b"\n")
         for line in lines:
             yield line + b"\n"

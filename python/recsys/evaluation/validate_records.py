@@ -36,7 +36,11 @@ _RANKS = [list(range(1, n_items + 1)) for n_items in range(101)]
 
 def is_pseudonym(user_id: str) -> bool:
     """Return whether ``user_id`` is 64 lower-case hexadecimal characters."""
-    return len(user_id) == 64 and not user_id.strip("0123456789abcdef")
+    # Several times as quick as a regular expression; fromhex skips spaces, hence both lengths.
+    try:
+        return len(user_id) == 64 and len(bytes.fromhex(user_id)) == 32 and user_id == user_id.lower()
+    except ValueError:
+        return False
 
 
 def is_plain(record: Record, oldest: datetime, newest: datetime) -> bool:
