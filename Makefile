@@ -8,7 +8,7 @@ MAKEFLAGS += --no-builtin-rules
 PYTHON ?= python3
 PORT ?= 8000
 DATA ?= data
-FUZZ_SECONDS ?= 60
+FUZZ_SECONDS ?= 30
 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-warn-conflicts --constraint .ci/constraints.txt

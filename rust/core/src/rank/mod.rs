@@ -9,9 +9,11 @@
 mod caps;
 mod filter;
 mod gather;
+mod ladder;
 mod mmr;
 mod plan;
 mod request;
+mod resolve;
 mod select;
 mod sets;
 mod stream;

@@ -7,14 +7,15 @@ use std::time::Instant;
 use super::caps::Caps;
 use super::filter::{Filter, FilterSets};
 use super::gather::{Subject, Table, gather, maxima};
+use super::ladder::{allowed_of, newest_of};
 use super::mmr::{Features, Pool, features};
 use super::plan::{Plan, Rung};
 use super::request::{Contribution, Ranked, RankedItem, Request};
+use super::resolve::{distinct_anchors, weights};
 use super::sets::OrdinalSet;
 use super::stream::{STREAM_OVER, Scorer, Walk};
+use crate::Ordinal;
 use crate::error::Result;
-use crate::signal::Signal;
-use crate::{NONE, Ordinal};
 
 /// Memory that a thread keeps from one request to the next.
 #[derive(Debug, Default)]
@@ -366,30 +367,6 @@ fn contributions(scorer: &Scorer<'_>, table: &Table, position: usize) -> Vec<Con
     given.collect()
 }
 
-fn distinct_anchors(plan: &Plan, request: &Request<'_>) -> Result<Vec<Ordinal>> {
-    let mut anchors = Vec::with_capacity(request.anchors.len());
-    for (i, id) in request.anchors.iter().enumerate() {
-        let anchor = plan.catalog.ordinal(id)?.unwrap_or(NONE);
-        let is_repeat = if anchor == NONE {
-            request.anchors[..i].contains(id)
-        } else {
-            anchors.contains(&anchor)
-        };
-        if !is_repeat {
-            anchors.push(anchor);
-        }
-    }
-    Ok(anchors)
-}
-
-fn weights(plan: &Plan, request: &Request<'_>) -> Vec<f64> {
-    let weight = |source: &super::plan::Source| match request.weights {
-        Some(groups) => groups[source.group as usize],
-        None => source.weight,
-    };
-    plan.sources.iter().map(weight).collect()
-}
-
 fn per_source(plan: &Plan, table: &Table) -> Vec<usize> {
     let count = |s: usize| {
         (0..table.len())
@@ -397,30 +374,4 @@ fn per_source(plan: &Plan, table: &Table) -> Vec<usize> {
             .count()
     };
     (0..plan.sources.len()).map(count).collect()
-}
-
-/// The allowed items, newest first, then by ordinal; those without a time come last.
-fn newest_of(plan: &Plan, allowed: &[Ordinal]) -> Vec<Ordinal> {
-    let mut items = allowed.to_vec();
-    items.sort_by_key(|item| (std::cmp::Reverse(plan.catalog.created_at_ms(*item)), *item));
-    items
-}
-
-/// The allowed items that a long list has, in its order; `None` if it is quicker, or only possible, to read the list.
-fn allowed_of(
-    signal: &Signal,
-    key: u32,
-    allowed: Option<&[Ordinal]>,
-) -> Result<Option<Vec<(Ordinal, f64)>>> {
-    let (Some(allowed), Some(by_item)) = (allowed, signal.by_item(key)?) else {
-        return Ok(None);
-    };
-    let mut items = Vec::new();
-    for item in allowed {
-        if let Some(raw) = by_item.score(*item)? {
-            items.push((*item, raw));
-        }
-    }
-    items.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
-    Ok(Some(items))
 }

@@ -111,11 +111,10 @@ impl Scorer<'_> {
                 bound += (self.weights[s] * source.normalizer.apply(raw, self.maxima[s])).max(0.0);
             }
         }
-        self.plan
-            .rules
-            .boosts
-            .iter()
-            .fold(bound, |bound, (.., factor)| bound * factor.max(1.0))
+        let boosts = self.plan.rules.boosts.iter();
+        let boosted = boosts.fold(bound, |bound, (.., factor)| bound * factor.max(1.0));
+        // Rounding may put a normalised value a step above that of a larger raw value.
+        boosted * (1.0 + 8.0 * f64::EPSILON)
     }
 }
 
