@@ -29,6 +29,17 @@ def test_metrics_count_requests_lists_warnings_and_problems(client):
     assert 'le="0.0001"' in text
 
 
+def test_a_defect_is_counted_as_a_server_error(client, monkeypatch):
+    def fail(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("recsys.service.lists._rank", fail)
+    assert client.recommend().status == 500
+    text = client.get("/metrics").body.decode()
+    labels = 'endpoint="recommend",outcome="server_error",surface="home",tenant="demo"'
+    assert f"recsys_requests_total{{{labels}}} 1.0" in text
+
+
 def test_an_unwritable_log_does_not_stop_serving_and_readiness_says_so(client, tmp_path):
     folder = tmp_path / "logs" / "exposures"
     folder.parent.mkdir(parents=True)

@@ -81,6 +81,9 @@ class Lists:
             metrics.requests["server_error"].inc()
             self._expose(request, query, [], is_error=True)
             raise ProblemError(ProblemCode.ARTIFACT_INCOMPATIBLE, str(error)) from error
+        except Exception:
+            metrics.requests["server_error"].inc()
+            raise
         response = _make_response(query, plan, ranked, request.request_id)
         for warning in response.warnings:
             self._metrics.warnings.labels(warning.code).inc()
