@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from recsys import _native
 from recsys.cli import main
 from recsys.cli.console import print_json, print_table
 from recsys.contracts.errors import RecsysError
@@ -108,3 +109,23 @@ def test_table_shows_markup_as_it_is(capsys: pytest.CaptureFixture[str]) -> None
     print_table(("tag", "items"), [("[bold]milk", 1200)])
     assert "[bold]milk" in (out := capsys.readouterr().out)
     assert "1,200" in out
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        ["--memory", "lots"],
+        ["--max-bad-rows", "nan"],
+        ["--map", "item_id"],
+        ["--half-life", "soon"],
+        ["--event-weight", "click=-1"],
+        ["--event-weight", "click=nan"],
+    ],
+)
+def test_an_option_value_that_cannot_be_used_is_a_usage_error(tmp_path, option, capsys):
+    rows = tmp_path / "rows.csv"
+    rows.write_text("v,ts,tenant,surface,session_id,item_id\n")
+    _native.build_catalog(str(tmp_path / "catalog"), ["a"])
+    given = ["--catalog", str(tmp_path / "catalog"), "--out", str(tmp_path / "out")]
+    assert main.run(["artifact", "build", "popularity", str(rows), *given, *option]) == main.USAGE
+    assert option[1] in capsys.readouterr().err

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from recsys._native import Catalog, Signal
-from recsys.contracts.errors import BuildError
+from recsys.contracts.errors import BuildError, UsageError
 from recsys.pipelines.build.catalog import build_catalog
 from recsys.pipelines.build.cooc import CoocOptions, build_cooc
 from recsys.pipelines.build.interactions import Selection, parse_event_weights
@@ -175,13 +175,13 @@ def test_durations_are_read(text: str, value: float) -> None:
 
 @pytest.mark.parametrize("text", ["", "5", "5y", "-1d", "0d"])
 def test_duration_that_is_none_is_refused(text: str) -> None:
-    with pytest.raises(BuildError, match="not a duration"):
+    with pytest.raises(UsageError, match="not a duration"):
         parse_duration(text)
 
 
 @pytest.mark.parametrize("text", ["click", "=1", "click=many"])
 def test_event_weight_that_is_none_is_refused(text: str) -> None:
-    with pytest.raises(BuildError, match="give it as TYPE=WEIGHT"):
+    with pytest.raises(UsageError, match="give it as TYPE=WEIGHT"):
         parse_event_weights([text])
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from recsys.contracts.errors import UsageError
 from recsys.service.server import ServeError, forget_dead_workers, require_loopback, reserve_port
 
 RECSYS = [sys.executable, "-c", "from recsys.cli.main import main; main()"]
@@ -89,7 +90,7 @@ def test_serve_without_a_tenant_file_says_what_to_do(tmp_path):
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.168.0.1", "example.com", "::"])
 def test_development_refuses_to_bind_beyond_loopback(host):
-    with pytest.raises(ServeError, match="loopback"):
+    with pytest.raises(UsageError, match="loopback"):
         require_loopback(host)
 
 

@@ -17,7 +17,7 @@ COMMANDS: dict[str, str] = {
     "decide": "Ship, hold or fail, by the gates of a file.",
 }
 
-app = cyclopts.App(name="eval", help="Validate logs, measure, compare and decide.")
+app = cyclopts.App(name="eval", help="Check logs, and convert public ones.")
 for _name, _summary in COMMANDS.items():
     # The function `run_<name>` of `cli/eval_<name>.py` is the command.
     _module = f"recsys.cli.eval_{_name}"

@@ -9,6 +9,7 @@ from cyclopts import Parameter
 from recsys.cli.console import FAILED, OK, JsonFlag, print_json, print_table, stdout
 
 if TYPE_CHECKING:
+    from recsys.contracts.errors import UsageError
     from recsys.evaluation.validate import Validation
 
 HOLD = 2
@@ -30,7 +31,6 @@ def run_validate(
     json: JsonFlag = False,
 ) -> int:
     """Check logs; exits 0 when sane, 2 on hold, 1 when failed."""
-    from recsys.contracts.errors import EvaluationError
     from recsys.evaluation.validate import validate_logs
     from recsys.evaluation.validate_lines import Role
 
@@ -42,7 +42,7 @@ def run_validate(
     }
     logs = {role: paths for role, paths in given.items() if paths}
     if not logs:
-        raise EvaluationError("give at least one of --exposures, --outcomes, --assignments, --ranklists")
+        raise UsageError("give at least one of --exposures, --outcomes, --assignments, --ranklists")
     result = validate_logs(dict(logs), min_join_rate=min_join_rate, shown=shown, memory=memory)
     if json:
         print_json(result)

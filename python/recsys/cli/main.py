@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import cyclopts
 
 from recsys.cli.console import FAILED, INTERRUPTED, OK, USAGE, print_error
-from recsys.contracts.errors import RecsysError
+from recsys.contracts.errors import RecsysError, UsageError
 
 # name -> what `recsys --help` says of it; the group is `app` in the module of that name beside this one.
 GROUPS: dict[str, str] = {
@@ -23,7 +23,7 @@ GROUPS: dict[str, str] = {
     "config": "Show, change and roll back a tenant's ranking configuration.",
     "rules": "Show, change and roll back a tenant's merchandising rules.",
     "audit": "Read and verify the audit trail.",
-    "eval": "Validate logs, measure, compare and decide.",
+    "eval": "Check logs, and convert public ones.",
 }
 
 
@@ -51,6 +51,9 @@ def run(arguments: Sequence[str]) -> int:
     try:
         result: object = build_app()(arguments, exit_on_error=False)
     except cyclopts.CycloptsError:  # cyclopts has printed it
+        return USAGE
+    except UsageError as error:
+        print_error(str(error))
         return USAGE
     except RecsysError as error:
         print_error(str(error))

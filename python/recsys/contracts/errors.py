@@ -7,6 +7,10 @@ class RecsysError(Exception):
     """An error whose message is for people: it names the field, file or line, and what to do."""
 
 
+class UsageError(RecsysError):
+    """An option whose value cannot be used; the message names the option or shows the value."""
+
+
 class ArtifactError(RecsysError):
     """A file that is not a sound artifact; the message names the file and the section."""
 

@@ -17,7 +17,7 @@ from granian.constants import Interfaces
 from granian.log import LogLevels
 from msgspec import Struct
 
-from recsys.contracts.errors import RecsysError
+from recsys.contracts.errors import RecsysError, UsageError
 from recsys.observability.logs import configure_logs
 from recsys.service.state import DEFAULT_TENANT, State, Tenant, load_state
 
@@ -45,8 +45,8 @@ class ServeOptions(Struct, frozen=True):
 def serve_development(options: ServeOptions, announce: Callable[[str], None]) -> None:
     """Serve until SIGTERM or SIGINT; ``announce`` is told, line by line, where and how to try it.
 
-    Raises :class:`ServeError` for a host beyond loopback or a port that is taken, and the error of whatever
-    makes the data unusable.
+    Raises :class:`UsageError` for a host beyond loopback, :class:`ServeError` for a port that is taken, and
+    the error of whatever makes the data unusable.
     """
     require_loopback(options.host)
     port = reserve_port(options.host, options.port)
@@ -98,13 +98,13 @@ def forget_dead_workers(metrics_dir: Path) -> None:
 
 
 def require_loopback(host: str) -> None:
-    """Raise :class:`ServeError` unless ``host`` is ``localhost`` or a loopback address."""
+    """Raise :class:`UsageError` unless ``host`` is ``localhost`` or a loopback address."""
     try:
         is_loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         is_loopback = False
     if not is_loopback:
-        raise ServeError(f"--host {host}: --dev trusts everybody, so it binds to loopback only (127.0.0.1)")
+        raise UsageError(f"--host {host}: --dev trusts everybody, so it binds to loopback only (127.0.0.1)")
 
 
 def reserve_port(host: str, port: int) -> int:

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from recsys.contracts.errors import UsageError
 from recsys.pipelines.input.columns import CATALOG_COLUMNS, INTERACTION_COLUMNS, MAPPED_INTERACTION_COLUMNS
 from recsys.pipelines.input.errors import InputError, TooManyBadRowsError
 from recsys.pipelines.input.files import find_input_files
@@ -239,7 +240,7 @@ def test_run_fails_past_the_limit_and_names_the_first_bad_row(tmp_path: Path) ->
 
 @pytest.mark.parametrize("text", ["many", "-1", "101%", "1.5", ""])
 def test_limit_that_is_neither_share_nor_count_is_refused(text: str) -> None:
-    with pytest.raises(InputError, match="--max-bad-rows"):
+    with pytest.raises(UsageError, match="--max-bad-rows"):
         BadRowLimit.parse(text)
 
 
@@ -297,5 +298,5 @@ def test_mapping_file_is_read_and_its_mistakes_are_named(tmp_path: Path) -> None
         load_mapping(path)
     with pytest.raises(InputError, match="no column 'sku'"):
         ColumnMapping(columns={"sku": "item_id"}).check(["item_id"])
-    with pytest.raises(InputError, match="--map item_id"):
+    with pytest.raises(UsageError, match="--map item_id"):
         merge_options(None, columns=["item_id"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -11,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from recsys._native import Catalog, hash_strings, ordinals_of
-from recsys.contracts.errors import BuildError
+from recsys.contracts.errors import BuildError, UsageError
 from recsys.pipelines.build.request import BuildInput
 from recsys.pipelines.input.columns import INTERACTION_COLUMNS, MAPPED_INTERACTION_COLUMNS
 from recsys.pipelines.input.quarantine import Quarantine
@@ -40,16 +41,18 @@ class Selection:
 
 
 def parse_event_weights(pairs: Sequence[str]) -> dict[str, float]:
-    """Return the weights that ``TYPE=WEIGHT`` pairs give; raises :class:`BuildError` for one that is none."""
+    """Return the weights that ``TYPE=WEIGHT`` pairs give; raises :class:`UsageError` for one that is none."""
     weights: dict[str, float] = {}
     for pair in pairs:
         event_type, _, weight = pair.rpartition("=")
         try:
             weights[event_type] = float(weight)
         except ValueError:
-            raise BuildError(f"event weight {pair!r}: give it as TYPE=WEIGHT, such as click=1") from None
-        if not event_type:
-            raise BuildError(f"event weight {pair!r}: give it as TYPE=WEIGHT, such as click=1")
+            weights[event_type] = math.nan
+        if not event_type or not 0 <= weights[event_type] < math.inf:
+            raise UsageError(
+                f"--event-weight {pair}: give it as TYPE=WEIGHT, a number from 0 up, such as click=1"
+            )
     return weights
 
 

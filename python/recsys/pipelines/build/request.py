@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from recsys import __version__
-from recsys.contracts.errors import BuildError
+from recsys.contracts.errors import BuildError, UsageError
 from recsys.pipelines.input.files import InputFile
 from recsys.pipelines.input.mapping import ColumnMapping
 from recsys.pipelines.input.quarantine import BadRowLimit
@@ -91,16 +91,16 @@ def metadata_of(params: dict[str, object], *, window: Window | None, rows: int) 
 
 
 def parse_size(text: str) -> int:
-    """Return the bytes that ``512M`` or ``1.5G`` stands for (powers of 1024); raises :class:`BuildError`."""
+    """Return the bytes that ``512M`` or ``1.5G`` stands for (powers of 1024); raises :class:`UsageError`."""
     match = _SIZE.fullmatch(text.strip())
     if match is None:
-        raise BuildError(f"{text!r} is not a size: give bytes, or a number with K, M, G or T such as 512M")
+        raise UsageError(f"{text!r} is not a size: give bytes, or a number with K, M, G or T such as 512M")
     return int(float(match[1]) * 1024 ** " KMGT".index(match[2].upper() or " "))
 
 
 def parse_duration(text: str) -> float:
-    """Return the milliseconds of ``90s``, ``30m``, ``12h``, ``14d`` or ``4w``; raises :class:`BuildError`."""
+    """Return the milliseconds of ``90s``, ``30m``, ``12h``, ``14d`` or ``4w``; raises :class:`UsageError`."""
     match = _DURATION.fullmatch(text.strip())
     if match is None or float(match[1]) == 0:
-        raise BuildError(f"{text!r} is not a duration: give a number with s, m, h, d or w such as 14d")
+        raise UsageError(f"{text!r} is not a duration: give a number with s, m, h, d or w such as 14d")
     return float(match[1]) * _UNIT_MS[match[2].lower()]

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
+from recsys.contracts.errors import UsageError
 from recsys.pipelines.input.errors import InputError
 
 TimeUnit = Literal["s", "ms", "us", "ns"]
@@ -88,5 +89,5 @@ def merge_options(
 def _pair(option: str, text: str) -> tuple[str, str]:
     name, separator, value = text.partition("=")
     if not (name and separator and value):
-        raise InputError(f"{option} {text}: give it as NAME=VALUE")
+        raise UsageError(f"{option} {text}: give it as NAME=VALUE")
     return name, value

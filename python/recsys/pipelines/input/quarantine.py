@@ -10,7 +10,8 @@ from typing import BinaryIO, Self
 
 import msgspec
 
-from recsys.pipelines.input.errors import InputError, TooManyBadRowsError
+from recsys.contracts.errors import UsageError
+from recsys.pipelines.input.errors import TooManyBadRowsError
 
 
 class BadRow(msgspec.Struct, frozen=True):
@@ -31,7 +32,7 @@ class BadRowLimit:
 
     @staticmethod
     def parse(text: str) -> BadRowLimit:
-        """Return the limit that ``0.1%`` or ``100`` stands for, or raise :class:`InputError`."""
+        """Return the limit that ``0.1%`` or ``100`` stands for, or raise :class:`UsageError`."""
         try:
             if text.endswith("%"):
                 share = float(text[:-1]) / 100
@@ -41,7 +42,7 @@ class BadRowLimit:
                 return BadRowLimit(share=None, count=count)
         except ValueError:
             pass
-        raise InputError(f"--max-bad-rows {text}: give a percentage such as 0.1% or a count such as 100")
+        raise UsageError(f"--max-bad-rows {text}: give a percentage such as 0.1% or a count such as 100")
 
     def allows(self, bad: int, rows: int) -> bool:
         """Tell whether ``bad`` of ``rows`` rows are within the limit."""
