@@ -1,13 +1,10 @@
 //! `PopularityBuilder`, `CoocBuilder`, `SignalPacker`, and the functions that make their columns.
 
-use std::marker::PhantomData;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use pyo3::buffer::PyBuffer;
-use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyMemoryView, PySlice};
+use pyo3::types::{PyBytes, PyMemoryView};
 use recsys_core::builders::strings::Strings;
 use recsys_core::builders::{
     self, Built, CoocParams, Limits, Normalization, PopularityBuilder, SignalPacker,
@@ -16,7 +13,8 @@ use recsys_core::catalog::Catalog;
 use recsys_core::signal::KeyType;
 use recsys_core::{Error, Result};
 
-use crate::catalog::PyCatalog;
+use crate::catalog::{PyCatalog, object};
+use crate::columns::Column;
 use crate::guard::{held, run};
 
 /// Rows that are copied out of Python's buffers at a time, so that a copy of a whole column is never made.
@@ -31,80 +29,6 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(ordinals_of, m)?)
 }
 
-/// A number that columns are made of.
-trait Number: Copy + Send {
-    const NAME: &'static str;
-    /// The codes of Python's `struct` module that may stand for it, given its width.
-    const CODES: &'static [&'static str];
-    fn of_bytes(bytes: &[u8]) -> Self;
-}
-
-macro_rules! number {
-    ($($t:ty: $codes:expr),*) => {$(
-        impl Number for $t {
-            const NAME: &'static str = stringify!($t);
-            const CODES: &'static [&'static str] = &$codes;
-            fn of_bytes(bytes: &[u8]) -> Self {
-                // `chunks_exact` gives as many bytes as the type has.
-                bytes.try_into().map(Self::from_le_bytes).unwrap_or_default()
-            }
-        }
-    )*};
-}
-number!(
-    u8: ["B"], u32: ["I", "L"], u64: ["Q", "L"], i32: ["i", "l"], i64: ["q", "l"], f32: ["f"], f64: ["d"]
-);
-
-/// A column that Python holds: a buffer of `T`, or the little-endian bytes of one.
-struct Column<'py, T> {
-    /// A view of its bytes; `None` when there are none, of which Python makes no such view.
-    bytes: Option<Bound<'py, PyAny>>,
-    len: usize,
-    element: PhantomData<T>,
-}
-
-impl<'py, T: Number> Column<'py, T> {
-    fn new(name: &str, object: &Bound<'py, PyAny>) -> PyResult<Self> {
-        // Asked of a view, not as `PyBuffer<T>`: that refuses what is not aligned, such as an empty `array`.
-        let problem = || PyTypeError::new_err(format!("{name}: a buffer of {} is needed", T::NAME));
-        let view = PyMemoryView::from(object).map_err(|_| problem())?;
-        let format: String = view.getattr("format")?.extract()?;
-        let width: usize = view.getattr("itemsize")?.extract()?;
-        let code = format.trim_start_matches(['@', '=', '<']);
-        let is_typed = T::CODES.contains(&code) && width == size_of::<T>();
-        if !is_typed && !["B", "b", "c"].contains(&code) {
-            return Err(problem());
-        }
-        let size: usize = view.getattr("nbytes")?.extract()?;
-        let is_flat: bool = view.getattr("c_contiguous")?.extract()?;
-        if !is_flat || !size.is_multiple_of(size_of::<T>()) {
-            let problem = "not contiguous, or not a whole number of elements";
-            return Err(PyTypeError::new_err(format!("{name}: {problem}")));
-        }
-        let bytes = match size {
-            0 => None,
-            _ => Some(view.call_method1("cast", ("B",))?),
-        };
-        Ok(Self {
-            bytes,
-            len: size / size_of::<T>(),
-            element: PhantomData,
-        })
-    }
-
-    /// Copies the elements from `start` on, at most `count`.
-    fn copy(&self, start: usize, count: usize) -> PyResult<Vec<T>> {
-        let Some(view) = &self.bytes else {
-            return Ok(Vec::new());
-        };
-        let (py, width) = (view.py(), size_of::<T>());
-        let end = start.saturating_add(count).min(self.len);
-        let slice = PySlice::new(py, (start * width) as isize, (end * width) as isize, 1);
-        let bytes = PyBuffer::<u8>::get(&view.get_item(slice)?)?.to_vec(py)?;
-        Ok(bytes.chunks_exact(width).map(T::of_bytes).collect())
-    }
-}
-
 /// Refuses columns of different lengths before the first row of any is taken.
 fn check_rows(columns: &[(&str, usize)]) -> Result<usize> {
     let rows = columns[0].1;
@@ -115,10 +39,6 @@ fn check_rows(columns: &[(&str, usize)]) -> Result<usize> {
             columns[0].0
         ))),
     }
-}
-
-fn parse_metadata(text: &str) -> Result<serde_json::Map<String, serde_json::Value>> {
-    serde_json::from_str(text).map_err(|e| Error::Build(format!("metadata: {e}")))
 }
 
 /// A builder that `finish` takes; after that it is gone.
@@ -199,7 +119,7 @@ impl PySignalPacker {
     #[pyo3(signature = (path, *, metadata = "{}"))]
     fn finish(&self, py: Python<'_>, path: PathBuf, metadata: &str) -> PyResult<String> {
         run(py, || {
-            let metadata = parse_metadata(metadata)?;
+            let metadata = object(metadata)?;
             Ok(self
                 .packer
                 .take()?
@@ -293,7 +213,7 @@ impl PyPopularityBuilder {
     #[pyo3(signature = (path, *, metadata = "{}"))]
     fn finish(&self, py: Python<'_>, path: PathBuf, metadata: &str) -> PyResult<String> {
         run(py, || {
-            let metadata = parse_metadata(metadata)?;
+            let metadata = object(metadata)?;
             Ok(self
                 .builder
                 .take()?
@@ -390,7 +310,7 @@ impl PyCoocBuilder {
     #[pyo3(signature = (path, *, metadata = "{}"))]
     fn finish(&self, py: Python<'_>, path: PathBuf, metadata: &str) -> PyResult<String> {
         run(py, || {
-            let metadata = parse_metadata(metadata)?;
+            let metadata = object(metadata)?;
             let Built { sha256, counts } =
                 self.builder
                     .take()?

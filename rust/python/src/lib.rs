@@ -2,6 +2,7 @@
 
 mod builders;
 mod catalog;
+mod columns;
 mod guard;
 mod plan;
 mod rank;
