@@ -55,8 +55,12 @@ serve: setup ## Prepare the retail demo and serve it at 127.0.0.1:8000
 	$(BIN)/recsys demo prepare --data-dir $(DATA)
 	$(BIN)/recsys serve --dev --port $(PORT) --data-dir $(DATA)
 
+.PHONY: packages
+packages:
+	@.ci/install-packages
+
 .PHONY: test-setup
-test-setup: setup .venv/.test-tools
+test-setup: setup .venv/.test-tools packages
 
 .PHONY: lint
 lint: test-setup ## Formatting, lints, types, and the direction of dependencies
