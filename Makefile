@@ -44,7 +44,7 @@ prerequisites:
 	@touch $@
 
 .venv/.test-tools: .venv/.created pyproject.toml .ci/constraints.txt
-	$(PIP) --group test --group oracle --group lint --group bench
+	$(PIP) --group test --group oracle --group lint --group bench --group docs
 	@touch $@
 
 .PHONY: setup
@@ -72,6 +72,10 @@ lint: test-setup ## Formatting, lints, types, and the direction of dependencies
 	$(BIN)/python -m mypy.stubtest recsys._native
 	$(BIN)/lint-imports
 
+.PHONY: docs
+docs: test-setup ## Build the documentation site into site/; a link that leads nowhere fails it
+	$(BIN)/zensical build --strict --clean
+
 .PHONY: test-rust
 test-rust: prerequisites
 	cargo test --workspace --locked --quiet
@@ -81,7 +85,7 @@ test-python: test-setup
 	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal --quiet
 
 .PHONY: test
-test: lint test-rust test-python ## Set everything up and pass every check and test
+test: lint docs test-rust test-python ## Set everything up and pass every check and test
 
 .PHONY: gate
 gate: test-setup ## Latency gate: fails when the native call or a warm request is several times slower than usual
