@@ -22,6 +22,7 @@ import msgspec
 
 from recsys.contracts.records import Exposure
 from recsys.evaluation.findings import Findings
+from recsys.evaluation.inputs import Source
 from recsys.evaluation.validate import validate_logs
 from recsys.evaluation.validate_lines import check_file
 
@@ -57,7 +58,7 @@ def decode_plainly(file: Path) -> None:
 
 def check(file: Path) -> None:
     findings = Findings(10)
-    check_file(str(file), "exposures", findings, oldest=OLDEST, newest=NEWEST)
+    check_file(Source("exposures", file.name, file), findings, oldest=OLDEST, newest=NEWEST)
     if findings.ordered():
         raise SystemExit(f"sound lines have findings: {findings.ordered()}")
 

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from recsys.cli.main import run
 from recsys.contracts.errors import EvaluationError
 from recsys.evaluation import log_lines
 from recsys.evaluation.validate import Validation, validate_logs
@@ -221,3 +222,23 @@ def test_join_rate_threshold_is_a_share(tmp_path: Path) -> None:
 def test_only_lower_case_hexadecimal_is_a_pseudonym(tmp_path: Path, user: str) -> None:
     result = check(tmp_path, lines(exposure(user_id=user)))
     assert [finding.kind for finding in result.findings] == ["not_a_pseudonym"]
+
+
+def test_command_without_logs_is_a_usage_error_and_with_them_gives_the_verdict(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["eval", "validate"]) == 2
+    assert "--exposures" in capsys.readouterr().err
+    (tmp_path / "e.jsonl").write_text(lines(exposure(), exposure("r2")))
+    (tmp_path / "o.jsonl").write_text(lines(click(ts="2026-01-01T02:00:00Z")))
+    command = ["eval", "validate", "--json", "--exposures", str(tmp_path / "e.jsonl")]
+    command += ["--outcomes", str(tmp_path / "o.jsonl")]
+    assert run(command) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["verdict"], told["engagement_rate"]) == ("sane", 0.5)
+    assert [(file["role"], file["bytes"]) for file in told["inputs"]] == [
+        (role, (tmp_path / f"{role[0]}.jsonl").stat().st_size) for role in ("exposures", "outcomes")
+    ]
+    assert run([*command, "--window", "1h"]) == 0
+    assert json.loads(capsys.readouterr().out)["engagement_rate"] == 0.0
+    assert run([*command, "--window", "soon"]) == 2

@@ -7,43 +7,46 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from recsys.cli.console import FAILED, OK, JsonFlag, print_json, print_table, stdout
+from recsys.cli.eval_inputs import NO_LOGS, LogOptions, Paths
+from recsys.contracts.errors import UsageError
 
 if TYPE_CHECKING:
-    from recsys.contracts.errors import UsageError
     from recsys.evaluation.validate import Validation
 
 HOLD = 2
 DIGESTS = ("config_version", "manifest_version")
 """Slices whose values are digests, too wide for a terminal; the JSON output has them."""
 
-Paths = Annotated[list[str], Parameter(consume_multiple=True, negative="")]
-
 
 def run_validate(
     *,
-    exposures: Paths | None = None,
-    outcomes: Paths | None = None,
-    assignments: Paths | None = None,
-    ranklists: Paths | None = None,
+    given: LogOptions = NO_LOGS,
+    ranklists: Annotated[Paths, Parameter(help="Ranked lists.")] = (),
     min_join_rate: float = 0.95,
     shown: int = 10,
-    memory: str = "1GB",
     json: JsonFlag = False,
 ) -> int:
-    """Check logs; exits 0 when sane, 2 on hold, 1 when failed."""
-    from recsys.evaluation.validate import validate_logs
-    from recsys.evaluation.validate_lines import Role
+    """Check logs; exits 0 when sane, 2 on hold, 1 when failed.
 
-    given: dict[Role, list[str] | None] = {
-        "exposures": exposures,
-        "outcomes": outcomes,
-        "assignments": assignments,
-        "ranklists": ranklists,
-    }
-    logs = {role: paths for role, paths in given.items() if paths}
+    Parameters
+    ----------
+    min_join_rate
+        The share (0 to 1) of outcomes that have to match an exposure.
+    shown
+        How many defects of a kind to show; all are counted.
+    """
+    from recsys.evaluation.validate import validate_logs
+
+    logs = given.logs(ranklists=ranklists)
     if not logs:
         raise UsageError("give at least one of --exposures, --outcomes, --assignments, --ranklists")
-    result = validate_logs(dict(logs), min_join_rate=min_join_rate, shown=shown, memory=memory)
+    result = validate_logs(
+        logs,
+        min_join_rate=min_join_rate,
+        shown=shown,
+        window=given.attribution_window(),
+        memory=given.memory,
+    )
     if json:
         print_json(result)
     else:

@@ -40,6 +40,7 @@ import duckdb
 import pyarrow as pa
 
 from recsys.contracts.errors import EvaluationError
+from recsys.evaluation.inputs import Inputs, Role, open_inputs
 from recsys.evaluation.joins_sql import (
     ITEMS,
     MATCHED,
@@ -48,7 +49,7 @@ from recsys.evaluation.joins_sql import (
     read_exposures,
     read_outcomes,
 )
-from recsys.evaluation.logs import DEFAULT_MEMORY, connect, resolve_logs
+from recsys.evaluation.logs import DEFAULT_MEMORY, connect
 
 DEFAULT_WINDOW = timedelta(hours=24)
 
@@ -97,14 +98,18 @@ def join_logs(
     memory: str = DEFAULT_MEMORY,
     threads: int | None = None,
 ) -> JoinedLogs:
-    """Return the joined logs as Arrow tables.
+    """Return the logs at ``exposures``, ``outcomes`` and ``assignments`` (paths and URLs) as Arrow tables.
 
     Raises EvaluationError when a file cannot be read or lacks a required field; nothing is skipped in
     silence.
     """
-    with open_join(
-        exposures, outcomes, assignments, window=window, memory=memory, threads=threads
-    ) as connection:
+    logs: dict[Role, Sequence[str]] = {"exposures": exposures, "outcomes": outcomes}
+    if assignments:
+        logs["assignments"] = assignments
+    with (
+        open_inputs(logs) as inputs,
+        open_join(inputs, window=window, memory=memory, threads=threads) as connection,
+    ):
         return JoinedLogs(
             items=connection.sql("FROM items ORDER BY ts, request_id, rank, item_id").to_arrow_table(),
             requests=connection.sql("SELECT * FROM requests ORDER BY ts, request_id").to_arrow_table(),
@@ -114,9 +119,7 @@ def join_logs(
 
 @contextmanager
 def open_join(
-    exposures: Sequence[str],
-    outcomes: Sequence[str],
-    assignments: Sequence[str] = (),
+    inputs: Inputs,
     *,
     window: timedelta = DEFAULT_WINDOW,
     memory: str = DEFAULT_MEMORY,
@@ -132,10 +135,9 @@ def open_join(
         raise EvaluationError("the attribution window is negative")
     with connect(memory, threads) as connection:
         try:
-            read_exposures(connection, resolve_logs(exposures, "exposures"), drop_unsound=drop_unsound)
-            read_outcomes(connection, resolve_logs(outcomes, "outcomes"), drop_unsound=drop_unsound)
-            arms = resolve_logs(assignments, "assignments") if assignments else []
-            read_assignments(connection, arms, drop_unsound=drop_unsound)
+            read_exposures(connection, inputs.paths("exposures"), drop_unsound=drop_unsound)
+            read_outcomes(connection, inputs.paths("outcomes"), drop_unsound=drop_unsound)
+            read_assignments(connection, inputs.paths("assignments"), drop_unsound=drop_unsound)
             connection.execute(MATCHED, {"window_us": window // timedelta(microseconds=1)})
             connection.execute(ITEMS)
             connection.execute(REQUESTS)

@@ -7,18 +7,20 @@ and ``sane`` otherwise. The join is checked in any case, on the records that are
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from msgspec import Struct
 
 from recsys.contracts.errors import EvaluationError
+from recsys.contracts.reports import InputFile
 from recsys.evaluation.findings import Finding, Findings
-from recsys.evaluation.joins import JoinCounts
-from recsys.evaluation.logs import DEFAULT_MEMORY, is_url, resolve_logs
+from recsys.evaluation.inputs import Role, open_inputs
+from recsys.evaluation.joins import DEFAULT_WINDOW, JoinCounts
+from recsys.evaluation.logs import DEFAULT_MEMORY
 from recsys.evaluation.validate_joins import JoinCheck, SliceRates, check_join
-from recsys.evaluation.validate_lines import Role, check_file
+from recsys.evaluation.validate_lines import check_file
 
 Verdict = Literal["sane", "hold", "failed"]
 
@@ -42,12 +44,13 @@ _CAUSES = {
 class Validation(Struct, frozen=True):
     """The verdict with its evidence.
 
-    ``lines`` read by log; the findings; the funnel of the join, its two rates (0..1) and the same by slice,
-    None and empty unless exposures and outcomes were given; ``left_out`` of the join, lines by log, because
-    they are defective; likely causes in words.
+    ``inputs`` with their digests; ``lines`` read by log; the findings; the funnel of the join, its two rates
+    (0..1) and the same by slice, None and empty unless exposures and outcomes were given; ``left_out`` of the
+    join, lines by log, because they are defective; likely causes in words.
     """
 
     verdict: Verdict
+    inputs: list[InputFile]
     lines: dict[str, int]
     findings: list[Finding]
     join: JoinCounts | None
@@ -59,41 +62,33 @@ class Validation(Struct, frozen=True):
 
 
 def validate_logs(
-    logs: dict[Role, Sequence[str]],
+    logs: Mapping[Role, Sequence[str]],
     *,
     now: datetime | None = None,
     min_join_rate: float = MIN_JOIN_RATE,
     shown: int = 10,
+    window: timedelta = DEFAULT_WINDOW,
     memory: str = DEFAULT_MEMORY,
 ) -> Validation:
     """Return what is wrong with ``logs`` (role to paths).
 
-    ``now`` is the clock that future times are seen from. Raises EvaluationError when a path holds no log
-    file, a file cannot be opened, or a path is a URL.
+    ``now`` is the clock that future times are seen from. Raises EvaluationError when a path or URL holds no
+    log file, or a file cannot be opened.
     """
     if not 0.0 <= min_join_rate <= 1.0:
         raise EvaluationError(f"the smallest join rate is a share from 0 to 1, not {min_join_rate:g}")
     clock = now or datetime.now(UTC)
     findings = Findings(shown)
-    lines: dict[str, int] = {}
-    for role, paths in logs.items():
-        lines[role] = 0
-        for file in resolve_logs(paths, role):
-            if is_url(file):
-                raise EvaluationError(f"{role}: {file} cannot be checked by line; give local files")
-            lines[role] += check_file(
-                file, role, findings, oldest=clock - MAX_AGE, newest=clock + MAX_CLOCK_AHEAD
-            )
+    lines: dict[str, int] = dict.fromkeys(logs, 0)
     joined: JoinCheck | None = None
-    if logs.get("exposures") and logs.get("outcomes"):
-        joined = check_join(
-            logs["exposures"],
-            logs["outcomes"],
-            logs.get("assignments", ()),
-            findings,
-            min_join_rate=min_join_rate,
-            memory=memory,
-        )
+    with open_inputs(logs) as inputs:
+        for source in inputs.sources:
+            lines[source.role] += check_file(
+                source, findings, oldest=clock - MAX_AGE, newest=clock + MAX_CLOCK_AHEAD
+            )
+        if inputs.of("exposures") and inputs.of("outcomes"):
+            joined = check_join(inputs, findings, min_join_rate=min_join_rate, window=window, memory=memory)
+        files = inputs.fingerprint()
     found = findings.ordered()
     verdict: Verdict = "hold" if found else "sane"
     if any(finding.severity == "error" for finding in found):
@@ -101,6 +96,7 @@ def validate_logs(
     left_out = {role: lines[role] - count for role, count in joined.records.items()} if joined else {}
     return Validation(
         verdict=verdict,
+        inputs=files,
         lines=lines,
         findings=found,
         join=joined.counts if joined else None,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from datetime import timedelta
 
 import duckdb
 from msgspec import Struct
 
 from recsys.contracts.errors import EvaluationError
 from recsys.evaluation.findings import Example, Findings
+from recsys.evaluation.inputs import Inputs
 from recsys.evaluation.joins import JoinCounts, count_join, open_join
 
 DIMENSIONS = ("day", "surface", "algo_version", "config_version", "manifest_version")
@@ -68,19 +69,18 @@ class JoinCheck(Struct, frozen=True):
 
 
 def check_join(
-    exposures: Sequence[str],
-    outcomes: Sequence[str],
-    assignments: Sequence[str],
+    inputs: Inputs,
     findings: Findings,
     *,
     min_join_rate: float,
+    window: timedelta,
     memory: str,
 ) -> JoinCheck:
     """Join what is sound in the logs and return how well that went; what is wrong goes to ``findings``.
 
     Raises EvaluationError when DuckDB cannot make the join within ``memory``.
     """
-    with open_join(exposures, outcomes, assignments, memory=memory, drop_unsound=True) as connection:
+    with open_join(inputs, window=window, memory=memory, drop_unsound=True) as connection:
         try:
             counts = count_join(connection)
             connection.execute(_SERVED)

@@ -6,7 +6,6 @@ import json
 import re
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Literal
 
 import msgspec
 import pyarrow as pa
@@ -14,10 +13,9 @@ import pyarrow.parquet as pq
 
 from recsys.contracts.records import Assignment, Exposure, Outcome, RankList
 from recsys.evaluation.findings import Example, Findings
+from recsys.evaluation.inputs import Role, Source
 from recsys.evaluation.log_lines import DamagedFileError, read_lines
 from recsys.evaluation.validate_records import PlainExposure, Record, find_defects, find_not_finite, is_plain
-
-Role = Literal["exposures", "outcomes", "assignments", "ranklists"]
 
 _TYPES: dict[Role, type[Record]] = {
     "exposures": Exposure,
@@ -30,20 +28,21 @@ _PATH = re.compile(r" - at `\$\.?(.*)`$")
 _BATCH_ROWS = 8192
 
 
-def check_file(file: str, role: Role, findings: Findings, *, oldest: datetime, newest: datetime) -> int:
-    """Check every line of ``file`` (row of a Parquet file) and return how many there are.
+def check_file(source: Source, findings: Findings, *, oldest: datetime, newest: datetime) -> int:
+    """Check every line of ``source`` (row of a Parquet file) and return how many there are.
 
     Defects go to ``findings``; times outside ``oldest`` to ``newest`` are clock skew. A damaged file counts
     up to the damage. Raises EvaluationError when the file cannot be opened.
     """
     number = 0
+    file, role = str(source.path), source.role
 
     def look_at(number: int, record: Record) -> None:
         for kind, severity, field, reason in find_defects(record, oldest, newest):
-            findings.add(role, kind, Example(file, number, field, reason), severity=severity)
+            findings.add(role, kind, Example(source.name, number, field, reason), severity=severity)
 
     def look_into(number: int, defect: _Defect) -> None:
-        findings.add(role, defect.kind, Example(file, number, defect.field, defect.reason))
+        findings.add(role, defect.kind, Example(source.name, number, defect.field, defect.reason))
 
     try:
         if file.endswith(".parquet"):
@@ -66,7 +65,7 @@ def check_file(file: str, role: Role, findings: Findings, *, oldest: datetime, n
                     except (msgspec.DecodeError, UnicodeDecodeError) as error:
                         look_into(number, _explain_line(line, str(error)))
     except DamagedFileError as error:
-        findings.add(role, error.kind, Example(file, number + 1, "", str(error)))
+        findings.add(role, error.kind, Example(source.name, number + 1, "", str(error)))
     return number
 
 

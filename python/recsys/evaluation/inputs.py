@@ -1,0 +1,148 @@
+"""The inputs of an evaluation: paths, folders, globs and URLs turned into local files with their digests.
+
+``with open_inputs({"exposures": [...], "outcomes": [...]}) as inputs`` finds the files (their endings are in
+``recsys.evaluation.logs``), copies what lies at a URL to a folder that goes with the context, and hashes all
+of them in the background; :meth:`Inputs.fingerprint` waits for the digests. Every byte is read for its digest
+and its checks in any case, so a copy of a remote object costs one transfer, not two.
+"""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+from urllib.parse import unquote, urlsplit
+
+from recsys.contracts.errors import EvaluationError
+from recsys.contracts.reports import InputFile
+from recsys.evaluation.inputs_remote import copy_objects, is_url
+from recsys.evaluation.logs import ENDINGS
+
+Role = Literal["exposures", "outcomes", "assignments", "ranklists"]
+"""The kinds of logs, each named as its option is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One file of a log.
+
+    ``name`` is its path or URL, without credentials; ``path`` is where its bytes are on this machine.
+    """
+
+    role: Role
+    name: str
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """The files of every role, each once and in order of name."""
+
+    sources: tuple[Source, ...]
+    _stats: tuple[tuple[int, int], ...]
+    _digests: tuple[Future[str], ...]
+
+    def of(self, role: Role) -> list[Source]:
+        """Return the sources of ``role``, none when it was not given."""
+        return [source for source in self.sources if source.role == role]
+
+    def paths(self, role: Role) -> list[str]:
+        """Return the local paths of ``role``."""
+        return [str(source.path) for source in self.of(role)]
+
+    def fingerprint(self) -> list[InputFile]:
+        """Return role, name, size and SHA-256 of every source, for a report.
+
+        Call it when everything was read. Raises EvaluationError when a file cannot be read.
+        """
+        found = []
+        for source, (size, _), digest in zip(self.sources, self._stats, self._digests, strict=True):
+            try:
+                found.append(InputFile(source.role, source.name, size, digest.result()))
+            except OSError as error:
+                raise EvaluationError(f"{source.role}: {source.name}: {error.strerror}") from error
+        return found
+
+    def find_changed(self) -> list[str]:
+        """Return the names of the sources that changed since they were opened: their numbers and digests may
+        be of different contents.
+        """
+        return [
+            source.name
+            for source, stat in zip(self.sources, self._stats, strict=True)
+            if not source.path.is_file() or _stat(source.path) != stat
+        ]
+
+
+@contextmanager
+def open_inputs(logs: Mapping[Role, Sequence[str]]) -> Iterator[Inputs]:
+    """Yield the inputs at ``logs`` (role to files, folders, globs and URLs); copies go with the context.
+
+    Raises EvaluationError naming role and path when nothing is found there, a name has no ending of a log, or
+    an object cannot be fetched.
+    """
+    with tempfile.TemporaryDirectory(prefix="recsys-eval-") as scratch:
+        sources: list[Source] = []
+        for role, paths in logs.items():
+            sources += _find(role, paths, Path(scratch))
+        with ThreadPoolExecutor(1) as pool:
+            digests = tuple(pool.submit(_digest, source.path) for source in sources)
+            try:
+                yield Inputs(tuple(sources), tuple(_stat(source.path) for source in sources), digests)
+            finally:
+                pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _find(role: Role, paths: Sequence[str], scratch: Path) -> list[Source]:
+    if isinstance(paths, str) or not paths:
+        raise EvaluationError(f"{role}: give a list of at least one path")
+    found: dict[str, Path] = {}
+    for path in paths:
+        if is_url(path) and not path.startswith("file://"):
+            found |= copy_objects(path, role, scratch / role)
+            continue
+        files = _local_files(path)
+        if not files:
+            raise EvaluationError(f"{role}: no log file at {path} (looked for {', '.join(ENDINGS)})")
+        for file in files:
+            if not file.endswith(ENDINGS):
+                raise EvaluationError(f"{role}: {file} does not end with one of {', '.join(ENDINGS)}")
+            found[file] = Path(file)
+    # A file that is given by two names, such as its folder and itself, is read once.
+    distinct = {path.resolve(): (name, path) for name, path in sorted(found.items(), reverse=True)}
+    return sorted((Source(role, name, path) for name, path in distinct.values()), key=lambda s: s.name)
+
+
+def _local_files(path: str) -> list[str]:
+    if path.startswith("file://"):
+        path = unquote(urlsplit(path).path)
+    root = Path(path)
+    if root.is_dir():
+        return [str(file) for file in root.rglob("*") if file.name.endswith(ENDINGS) and _is_seen(file, root)]
+    if root.is_file():
+        return [path]
+    matches = glob.glob(path, recursive=True)  # noqa: PTH207 - an absolute pattern is allowed
+    return [file for file in matches if Path(file).is_file()]
+
+
+def _is_seen(file: Path, root: Path) -> bool:
+    """Return whether ``file`` is meant: ``.`` or ``_`` in front of a name marks those of tools and unfinished
+    copies.
+    """
+    return file.is_file() and not any(part.startswith((".", "_")) for part in file.relative_to(root).parts)
+
+
+def _stat(path: Path) -> tuple[int, int]:
+    stat = path.stat()
+    return stat.st_size, stat.st_mtime_ns
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
