@@ -17,8 +17,16 @@ Values: TypeAlias = "pa.Array[Any]"  # its type is only known at run time
 Cast: TypeAlias = "Callable[[Values], Values]"
 
 _FLAGS = {"true": True, "false": False, "1": True, "0": False, "yes": True, "no": False}
+_TEXTS = (
+    pa.types.is_string,
+    pa.types.is_large_string,
+    pa.types.is_string_view,
+    pa.types.is_binary,
+    pa.types.is_large_binary,
+)
 _PER_MS = {"s": 1000.0, "ms": 1.0, "us": 1e-3, "ns": 1e-6}
-_MAX_MS = 253_402_300_800_000  # the year 10000
+_MIN_MS = -62_135_596_800_000  # the year 1
+_MAX_MS = 253_402_300_799_999  # the last of the year 9999
 
 
 @dataclass
@@ -37,7 +45,10 @@ def convert_column(column: Column, values: Values, mapping: ColumnMapping) -> Co
     """
     if pa.types.is_dictionary(values.type):
         values = values.cast(values.type.value_type)
-    converted = _cast_or_locate(values, _caster(column, values.type, mapping), column)
+    expected = _EXPECTED[column.type]
+    if column.type == "time" and mapping.time_unit is not None:
+        expected = f"expected a number of {mapping.time_unit} since 1970, in the years 1 to 9999"
+    converted = _cast_or_locate(values, _caster(column, values.type, mapping), column, expected)
     _check_bounds(column, converted)
     if column.required and converted.values.null_count > 0:
         _mark(column, converted, pc.is_null(converted.values), "is missing")
@@ -49,7 +60,7 @@ def _caster(column: Column, found: pa.DataType, mapping: ColumnMapping) -> Cast:
         case "id" | "text":
             return _to_string
         case "number":
-            return lambda values: values.cast(pa.float64())
+            return _to_number
         case "integer":
             return lambda values: values.cast(pa.int64())
         case "flag":
@@ -60,7 +71,7 @@ def _caster(column: Column, found: pa.DataType, mapping: ColumnMapping) -> Cast:
             return _time_caster(found, mapping)
 
 
-def _cast_or_locate(values: Values, convert: Cast, column: Column) -> Converted:
+def _cast_or_locate(values: Values, convert: Cast, column: Column, expected: str) -> Converted:
     try:
         return Converted(convert(values))
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
@@ -78,7 +89,7 @@ def _cast_or_locate(values: Values, convert: Cast, column: Column) -> Converted:
                 half = length // 2
                 pending += [(start, half), (start + half, length - half)]
             else:
-                faults[start] = f"{column.name} is {_shown(part[0].as_py())}: {_EXPECTED[column.type]}"
+                faults[start] = f"{column.name} is {_shown(plain_value(part[0]))}: {expected}"
                 parts.append((start, pa.nulls(1)))
     parts.sort(key=lambda part: part[0])
     good = next((part.type for _, part in parts if not pa.types.is_null(part.type)), pa.null())
@@ -94,6 +105,15 @@ _EXPECTED = {
     "tags": "expected a list of strings, or one string with separators",
     "time": "expected a time with a zone, such as 2026-01-31T08:00:00Z",
 }
+"""What is said of a value that does not fit; times that are numbers have their own."""
+
+
+def plain_value(scalar: pa.Scalar[Any]) -> object:
+    """Return a scalar's value, as text where Python has no value for it (a time past the year 9999)."""
+    try:
+        return scalar.as_py()
+    except (OverflowError, ValueError):
+        return f"{scalar.cast(pa.int64()).as_py()} as {scalar.type}"
 
 
 def _shown(value: object) -> str:
@@ -126,9 +146,17 @@ def _mark(column: Column, converted: Converted, wrong: Values | None, reason: st
 
 def _to_string(values: Values) -> Values:
     found = values.type
-    if pa.types.is_floating(found) or pa.types.is_nested(found) or pa.types.is_temporal(found):
+    is_text = any(is_type(found) for is_type in _TEXTS)
+    if not (is_text or pa.types.is_integer(found) or pa.types.is_null(found)):
         raise pa.ArrowInvalid("not a string or an integer")
     return values.cast(pa.string())
+
+
+def _to_number(values: Values) -> Values:
+    if pa.types.is_boolean(values.type):
+        raise pa.ArrowInvalid("not a number")
+    # An integer over 2^53 is rounded, as in any other number of this type.
+    return values.cast(pa.float64(), safe=not pa.types.is_integer(values.type))
 
 
 def _to_flag(values: Values) -> Values:
@@ -162,9 +190,7 @@ def _numbers_to_ms(values: Values, mapping: ColumnMapping) -> Values:
     if mapping.time_unit is None:
         raise pa.ArrowInvalid("a number, and no unit given")
     scaled = pc.floor(pc.multiply(values.cast(pa.float64(), safe=False), _PER_MS[mapping.time_unit]))
-    if pc.any(pc.greater(pc.abs(scaled), pa.scalar(_MAX_MS))).as_py():
-        raise pa.ArrowInvalid("out of range")
-    return scaled.cast(pa.int64())
+    return _in_range(scaled)
 
 
 def _texts_to_ms(values: Values, mapping: ColumnMapping) -> Values:
@@ -193,4 +219,11 @@ def _to_ms(values: Values, mapping: ColumnMapping) -> Values:
         values = pc.assume_timezone(
             cast("pa.TimestampArray", values), mapping.timezone, ambiguous="earliest", nonexistent="earliest"
         )
-    return values.cast(pa.timestamp("ms", "UTC"), safe=False).cast(pa.int64())
+    return _in_range(values.cast(pa.timestamp("ms", "UTC"), safe=False).cast(pa.int64()))
+
+
+def _in_range(ms: Values) -> Values:
+    outside = pc.or_(pc.less(ms, pa.scalar(_MIN_MS)), pc.greater(ms, pa.scalar(_MAX_MS)))
+    if pc.any(outside).as_py():
+        raise pa.ArrowInvalid("out of range")
+    return ms.cast(pa.int64())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Sequence
 from io import BytesIO
 
@@ -12,7 +14,8 @@ import pyarrow.json as pa_json
 from recsys.pipelines.input.columns import Column, ColumnType
 from recsys.pipelines.input.errors import InputError
 from recsys.pipelines.input.files import InputFile
-from recsys.pipelines.input.salvage import Parse
+from recsys.pipelines.input.quotes import are_quotes_sound
+from recsys.pipelines.input.salvage import UNSOUND_QUOTES, Parse
 from recsys.pipelines.input.text import TextBlock, TextRecord, split_records
 
 _JSON_TYPES: dict[ColumnType, tuple[pa.DataType, ...]] = {
@@ -32,11 +35,18 @@ def csv_header(file: InputFile, block: TextBlock) -> tuple[list[str], TextBlock]
     records = split_records(TextBlock(block.data[: 1 << 20], block.first_line), quoted=True)
     if not records:
         raise InputError(f"{file.path}: empty, not even a header line")
-    data = records[0].data.removeprefix(b"\xef\xbb\xbf")
+    data, where = records[0].data, f"{file.path} line {records[0].line}"
+    if b"\r" in data:
+        raise InputError(f"{where}: lines end in a carriage return alone; they have to end in a line feed")
+    if not are_quotes_sound(data):
+        raise InputError(f"{where}: not a CSV header: {UNSOUND_QUOTES}")
     try:
+        data.decode("utf-8")
         table = pa_csv.read_csv(BytesIO(data + b"\n"))
+    except UnicodeDecodeError as error:
+        raise InputError(f"{where}: not text in UTF-8: {error.reason}") from error
     except pa.ArrowInvalid as error:
-        raise InputError(f"{file.path} line {records[0].line}: not a CSV header: {error}") from error
+        raise InputError(f"{where}: not a CSV header: {error}") from error
     end = block.data.find(records[0].data) + len(records[0].data)
     line_end = block.data.find(b"\n", end) + 1 or len(block.data)
     consumed = block.data[:line_end].count(b"\n")
@@ -75,6 +85,7 @@ def json_schema(block: TextBlock, columns: Sequence[tuple[Column, str]]) -> pa.S
 def _first_json_schema(records: Sequence[TextRecord]) -> pa.Schema | None:
     for record in records:
         try:
+            _refuse_other_than_objects(record.data)
             return pa_json.read_json(BytesIO(record.data)).schema
         except pa.ArrowInvalid:
             continue
@@ -94,6 +105,7 @@ def json_parser(schema: pa.Schema, *, refuse_unknown: bool) -> Parse:
     parallel = pa_json.ReadOptions(block_size=1 << 20)
 
     def parse(data: bytes) -> pa.Table:
+        _refuse_other_than_objects(data)
         try:
             table = pa_json.read_json(BytesIO(data), parallel, options)
         except pa.ArrowInvalid as error:
@@ -105,3 +117,19 @@ def json_parser(schema: pa.Schema, *, refuse_unknown: bool) -> Parse:
         return table
 
     return parse
+
+
+def has_json_key(data: bytes, key: str) -> bool:
+    """Tell whether JSON text has ``key`` as the name of a value, or what looks like it inside a string."""
+    names = {json.dumps(key), json.dumps(key, ensure_ascii=False)}
+    return any(re.search(re.escape(name.encode()) + rb"\s*:", data) for name in names)
+
+
+def _refuse_other_than_objects(data: bytes) -> None:
+    """Raise ``pa.ArrowInvalid`` unless every line begins an object: a ``null`` crashes Arrow's parser."""
+    lines = data.count(b"\n") + (not data.endswith(b"\n"))
+    if lines == data.count(b"\n{") + data.startswith(b"{"):
+        return
+    for line in data.split(b"\n"):
+        if (text := line.strip()) and not text.startswith(b"{"):
+            raise pa.ArrowInvalid("not a JSON object")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -11,10 +11,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from recsys.pipelines.input.columns import Column
-from recsys.pipelines.input.convert import Values, convert_column
+from recsys.pipelines.input.convert import Values, convert_column, plain_value
 from recsys.pipelines.input.errors import InputError
 from recsys.pipelines.input.files import InputFile
-from recsys.pipelines.input.formats import csv_header, csv_parser, json_parser, json_schema
+from recsys.pipelines.input.formats import csv_header, csv_parser, has_json_key, json_parser, json_schema
 from recsys.pipelines.input.mapping import ColumnMapping
 from recsys.pipelines.input.quarantine import BadRow, Quarantine
 from recsys.pipelines.input.salvage import Parse, parse_block
@@ -90,8 +90,10 @@ def _read_file(
         return
     quoted = file.format == "csv"
     parse: Parse | None = None
+    unseen = set() if quoted else {name for column, name in sources if name != column.name}
     for block in read_blocks(file, quoted=quoted, advance=advance):
         rows = block
+        unseen = {name for name in unseen if not has_json_key(block.data, name)}
         if parse is None:
             if quoted:
                 names, rows = csv_header(file, block)
@@ -102,6 +104,13 @@ def _read_file(
                 parse = json_parser(json_schema(block, everything), refuse_unknown=is_closed)
         if rows.data.strip():
             yield _parse_text(file, rows, parse, quoted=quoted)
+    if parse is None:
+        if quoted:
+            raise InputError(f"{file.path}: empty, not even a header line")
+    elif unseen:
+        raise _missing(
+            file, [(column, name) for column, name in sources if name in unseen], "no record has one"
+        )
 
 
 def _parse_text(file: InputFile, block: TextBlock, parse: Parse, *, quoted: bool) -> _RawBatch:
@@ -142,7 +151,7 @@ def _read_parquet(
 
 def _row_locator(batch: pa.RecordBatch, first_row: int) -> Locate:
     def locate(row: int) -> tuple[int, str]:
-        values: Mapping[str, object] = batch.slice(row, 1).to_pylist()[0]
+        values = {name: plain_value(batch[name][row]) for name in batch.schema.names}
         raw = msgspec.json.encode(values, enc_hook=str)
         return first_row + row + 1, _shorten(raw)
 
@@ -161,20 +170,31 @@ def _present(
 ) -> list[str]:
     present = set(names)
     missing = [
-        f"{source!r} (our {column.name})" if source != column.name else repr(source)
+        (column, source)
         for column, source in sources
         if (column.required or source != column.name) and source not in present
     ]
     if missing:
-        raise InputError(
-            f"{file.path}: no column {', '.join(missing)}; the columns are {', '.join(names)}; "
-            "map a column with --map OURS=THEIRS or give a constant with --set OURS=VALUE"
-        )
+        raise _missing(file, missing, f"the columns are {', '.join(names)}")
+    for _, source in sources:
+        if names.count(source) > 1:
+            raise InputError(f"{file.path}: {names.count(source)} columns are called {source!r}")
     if closed is not None and (unknown := sorted(present - closed)):
         raise InputError(
             f"{file.path}: unknown column {unknown[0]!r}; with a mapping, other columns are ignored"
         )
     return [name for name in dict.fromkeys(source for _, source in sources) if name in present]
+
+
+def _missing(file: InputFile, sources: Sequence[tuple[Column, str]], found: str) -> InputError:
+    names = (
+        f"{source!r} (our {column.name})" if source != column.name else repr(source)
+        for column, source in sources
+    )
+    return InputError(
+        f"{file.path}: no column {', '.join(names)}; {found}; "
+        "map a column with --map OURS=THEIRS or give a constant with --set OURS=VALUE"
+    )
 
 
 def _check_rows(

@@ -12,10 +12,13 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from recsys.pipelines.input.text import TextBlock, TextRecord, split_records
+from recsys.pipelines.input.quotes import are_quotes_sound
+from recsys.pipelines.input.text import TextBlock, TextRecord, split_records, take_records_apart
 
 Parse = Callable[[bytes], pa.Table]
 """Turns whole records into a table; raises ``pa.ArrowInvalid`` when any of them is bad."""
+
+UNSOUND_QUOTES = "a quote is not closed, or not at the end of its value, or a carriage return stands alone"
 
 _NOISE = re.compile(
     r"^(JSON parse error: |CSV parse error: |Column \d+: In chunk \d+: Invalid: )|( in row \d+)$"
@@ -41,16 +44,21 @@ class Salvaged:
 
 def parse_block(block: TextBlock, parse: Parse, *, quoted: bool, count_records: bool) -> Salvaged:
     """Parse a block; take it apart if that fails or, with ``count_records``, gives not a row per record."""
-    try:
-        table = parse(block.data)
-        if not count_records or table.num_rows == _count_lines(block.data):
-            return Salvaged(table, None, ())
-    except pa.ArrowInvalid:
-        pass
+    bad: list[BadRecord] = []
+    if quoted and not are_quotes_sound(block.data):
+        whole, unsound = take_records_apart(block)
+        bad = [BadRecord(record, UNSOUND_QUOTES) for record in unsound]
+    else:
+        try:
+            table = parse(block.data)
+            if not count_records or table.num_rows == _count_lines(block.data):
+                return Salvaged(table, None, ())
+        except pa.ArrowInvalid:
+            pass
+        whole = split_records(block, quoted=quoted)
     tables: list[pa.Table] = []
     good: list[TextRecord] = []
-    bad: list[BadRecord] = []
-    pending = [split_records(block, quoted=quoted)]
+    pending = [whole]
     while pending:
         records = pending.pop()
         if not records:

@@ -1,7 +1,8 @@
 """Text files as blocks of whole records, with the line that each begins at.
 
 A record of a CSV file may hold line breaks inside quotes. A newline ends a record when the number of quotes
-before it is even, which is what quoting by doubling means (RFC 4180).
+before it is even, which is what quoting by doubling means (RFC 4180). Where quotes are not as they should be,
+:mod:`recsys.pipelines.input.quotes` finds the records.
 """
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ import pyarrow as pa
 
 from recsys.pipelines.input.errors import InputError
 from recsys.pipelines.input.files import InputFile
+from recsys.pipelines.input.quotes import last_record_end, split_unsound
 
 BLOCK_BYTES = 4 << 20
 MAX_RECORD_BYTES = 16 << 20
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,8 @@ def read_blocks(file: InputFile, *, quoted: bool, advance: Callable[[int], None]
     try:
         with pa.OSFile(str(file.path), "rb") as stored, _decompressed(stored, file) as stream:
             while chunk := stream.read(BLOCK_BYTES):
+                if told == 0:
+                    chunk = chunk.removeprefix(_BYTE_ORDER_MARK)
                 data = rest + chunk
                 end = _last_record_end(data, quoted=quoted)
                 if end == 0 and len(data) > MAX_RECORD_BYTES:
@@ -66,16 +71,7 @@ def _decompressed(stored: pa.NativeFile, file: InputFile) -> pa.NativeFile:
 
 
 def _last_record_end(data: bytes, *, quoted: bool) -> int:
-    last = end = data.rfind(b"\n") + 1
-    if not quoted:
-        return end
-    quotes = data.count(b'"', 0, end)
-    while end and quotes % 2:
-        previous = data.rfind(b"\n", 0, end - 1) + 1
-        quotes -= data.count(b'"', previous, end)
-        end = previous
-    # No even place in a whole block: a stray quote, not a long value. The last line break will do.
-    return end or (last if len(data) >= BLOCK_BYTES else 0)
+    return last_record_end(data, most=BLOCK_BYTES) if quoted else data.rfind(b"\n") + 1
 
 
 def split_records(block: TextBlock, *, quoted: bool) -> list[TextRecord]:
@@ -91,14 +87,27 @@ def split_records(block: TextBlock, *, quoted: bool) -> list[TextRecord]:
         quotes += text.count(b'"')
         if quoted and quotes % 2:
             continue
-        _append(records, pending, begins)
+        _append(records, pending, begins, quoted=quoted)
         pending = []
     if pending:
-        _append(records, pending, begins)
+        _append(records, pending, begins, quoted=quoted)
     return records
 
 
-def _append(records: list[TextRecord], parts: list[bytes], line: int) -> None:
+def _append(records: list[TextRecord], parts: list[bytes], line: int, *, quoted: bool) -> None:
     data = b"\n".join(parts).removesuffix(b"\r")
-    if data.strip():
+    # Blanks are a value in CSV.
+    if data if quoted else data.strip():
         records.append(TextRecord(data, line))
+
+
+def take_records_apart(block: TextBlock) -> tuple[list[TextRecord], list[TextRecord]]:
+    """Return the records of a block of CSV whose quotes are sound, and the lines that begin none."""
+    sound: list[TextRecord] = []
+    unsound: list[TextRecord] = []
+    line = block.first_line
+    for begin, end, is_sound in split_unsound(block.data):
+        if data := block.data[begin:end].removesuffix(b"\n").removesuffix(b"\r"):
+            (sound if is_sound else unsound).append(TextRecord(data, line))
+        line += block.data.count(b"\n", begin, end)
+    return sound, unsound
