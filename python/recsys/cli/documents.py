@@ -81,7 +81,7 @@ def document_app(kind: DocumentKind) -> cyclopts.App:
         json: JsonFlag = False,
     ) -> None:
         """Check a JSON document and make it current."""
-        data = _read(file)
+        data = read_document(file)
         with control_plane(data_dir) as plane:
             revision = plane.put(tenant, kind, data, author=actor(), comment=comment, expected=expected)
         print_json(revision) if json else print(revision.version)
@@ -139,13 +139,14 @@ def document_app(kind: DocumentKind) -> cyclopts.App:
         """Check a document without storing it."""
         from recsys.control.versions import check_document
 
-        check_document(kind, _read(file))
+        check_document(kind, read_document(file))
         print("ok")
 
     return app
 
 
-def _read(file: Path) -> bytes:
+def read_document(file: Path) -> bytes:
+    """Return the bytes of a file, or of standard input for ``-``."""
     if str(file) == "-":
         return sys.stdin.buffer.read()
     try:

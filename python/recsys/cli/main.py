@@ -22,6 +22,7 @@ GROUPS: dict[str, str] = {
     "key": "Issue, list and revoke API keys.",
     "config": "Show, change and roll back a tenant's ranking configuration.",
     "rules": "Show, change and roll back a tenant's merchandising rules.",
+    "experiment": "Create, start, ramp, stop and roll back experiments.",
     "audit": "Read and verify the audit trail.",
     "eval": "Check logs, and convert public ones.",
 }

@@ -33,6 +33,8 @@ WEIGHT_GROUPS: dict[SignalName, WeightGroup] = {
 }
 """Which configured weight a signal takes."""
 
+MIN_TEMPERATURE = 1e-6
+
 FULL_LADDER: tuple[LadderRung, ...] = ("segment", "surface_default", "tenant_default", "popularity", "newest")
 
 Fraction = Annotated[float, Meta(ge=0.0, le=1.0)]
@@ -62,6 +64,22 @@ class SeenPolicy(Struct, frozen=True, forbid_unknown_fields=True):
     damping: Fraction = 0.5
 
 
+class Exploration(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, kw_only=True):
+    """How a list departs from the best one, at random and by known chances; the first places stay.
+
+    ``plackett_luce`` draws place after place in proportion to ``exp(score / temperature)``, or with ``by``
+    ``rank`` to ``rank ** -(1 / temperature)``. ``epsilon_swaps`` swaps each place, with chance ``epsilon``,
+    with one drawn evenly from it and those below. ``pool`` items take part, at least k.
+    """
+
+    method: Literal["plackett_luce", "epsilon_swaps"]
+    temperature: Positive = 1.0
+    by: Literal["score", "rank"] = "score"
+    epsilon: Fraction = 0.1
+    fixed_prefix: Annotated[int, Meta(ge=0, le=MAX_K)] = 0
+    pool: Cap | None = None
+
+
 class RankingSettings(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, kw_only=True):
     """One layer of settings; ``None`` leaves the layer below as it is.
 
@@ -81,6 +99,7 @@ class RankingSettings(Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
     mmr_pool: Annotated[int, Meta(ge=1, le=10_000)] | None = None
     ladder: list[LadderRung] | None = None
     seen: SeenPolicy | None = None
+    exploration: Exploration | None = None
 
 
 class SurfaceSettings(
@@ -149,6 +168,7 @@ class Ranking(Struct, frozen=True, kw_only=True):
     mmr_pool: int = 200
     ladder: tuple[LadderRung, ...] = FULL_LADDER
     seen: SeenPolicy = SeenPolicy()
+    exploration: Exploration | None = None
 
 
 def parse_config(data: bytes) -> TenantConfig:
@@ -231,10 +251,21 @@ def _check_settings(settings: RankingSettings, at: str) -> None:
             raise InvalidDocument(f"{at}.weights", "all are 0: nothing would be ranked")
     if settings.seen is not None:
         _check_finite(settings.seen.window_hours, f"{at}.seen.window_hours")
+    if settings.exploration is not None:
+        check_exploration(settings.exploration, f"{at}.exploration")
     if settings.ladder is not None:
         for index, rung in enumerate(settings.ladder):
             if rung in settings.ladder[:index]:
                 raise InvalidDocument(f"{at}.ladder[{index}]", f"rung {rung} stands here twice")
+
+
+def check_exploration(exploration: Exploration, at: str) -> None:
+    """Raise :class:`InvalidDocument` for numbers that cannot be used."""
+    _check_finite(exploration.temperature, f"{at}.temperature")
+    if exploration.temperature < MIN_TEMPERATURE:
+        raise InvalidDocument(
+            f"{at}.temperature", f"at least {MIN_TEMPERATURE:g}: below it nothing is explored"
+        )
 
 
 def _check_finite(value: float | None, at: str) -> None:

@@ -13,7 +13,7 @@ from msgspec import Struct
 from recsys.control import audit, keys, tenants, versions
 from recsys.control.lmdb_store import LmdbStore
 from recsys.control.principals import Principal, authenticate_key
-from recsys.control.store import Reader, Store
+from recsys.control.store import Reader, Store, Writer
 
 Clock = Callable[[], datetime]
 
@@ -108,6 +108,32 @@ class ControlPlane:
                 expected=expected,
             )
         )
+
+    def edit(
+        self,
+        tenant_id: str,
+        kind: versions.DocumentKind,
+        change: Callable[[bytes | None], bytes],
+        *,
+        author: str,
+        comment: str = "",
+    ) -> versions.Revision:
+        """Put what ``change`` makes of the current document (``None`` without one), in one transaction."""
+
+        def put(writer: Writer) -> versions.Revision:
+            has_one = versions.current_revision(writer, tenant_id, kind) is not None
+            data = versions.current_document(writer, tenant_id, kind).data if has_one else None
+            return versions.put_document(
+                writer,
+                tenant_id,
+                kind,
+                versions.check_document(kind, change(data)),
+                author=author,
+                comment=comment,
+                time=self._clock(),
+            )
+
+        return self._store.update(put)
 
     def roll_back(
         self,

@@ -1,5 +1,5 @@
-"""Versions of config and rules documents: immutable content, a history of revisions, and a pointer to the
-current one.
+"""Versions of a tenant's documents: immutable content, a history of revisions, and a pointer to the current
+one.
 
 A version is the SHA-256 of a document's canonical bytes. Putting a document adds a revision, which
 remembers the
@@ -19,6 +19,7 @@ from msgspec import Struct
 
 from recsys.contracts.config import read_config
 from recsys.contracts.documents import canonical_json, etag_of, parse_json, version_of
+from recsys.contracts.experiments import read_experiments
 from recsys.contracts.rules import read_rules
 from recsys.control.audit import append_entry
 from recsys.control.store import (
@@ -31,8 +32,8 @@ from recsys.control.store import (
 )
 from recsys.control.tenants import find_tenant, tenant_key
 
-DocumentKind = Literal["config", "rules"]
-KINDS: tuple[DocumentKind, ...] = ("config", "rules")
+DocumentKind = Literal["config", "rules", "experiments"]
+KINDS: tuple[DocumentKind, ...] = ("config", "rules", "experiments")
 
 
 class Revision(Struct, frozen=True, forbid_unknown_fields=True):
@@ -63,8 +64,10 @@ def check_document(kind: DocumentKind, data: bytes) -> bytes:
     value = parse_json(data, kind)
     if kind == "config":
         read_config(value)
-    else:
+    elif kind == "rules":
         read_rules(value)
+    else:
+        read_experiments(value)
     return canonical_json(value)
 
 

@@ -1,0 +1,65 @@
+"""The commands of experiments, run as a user does."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from recsys.cli.main import run
+
+DRAFT = {
+    "id": "home-mode",
+    "surface": "home",
+    "arms": [{"name": "control", "weight": 3}, {"name": "popular", "mode": "popularity"}],
+    "primary_metric": {"name": "ctr", "minimum_effect": 0.005},
+    "guardrails": [{"metric": "empty_list_rate", "margin": 0.01}],
+    "rollback": {"to": "current"},
+}
+
+
+def test_an_experiment_goes_from_draft_to_rollback(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = ["--tenant", "demo", "--data-dir", str(tmp_path)]
+
+    def call(*arguments: str, code: int = 0) -> str:
+        assert run(["experiment", *arguments, *data]) == code
+        captured = capsys.readouterr()
+        return (captured.out or captured.err).strip()
+
+    run(["tenant", "create", "demo", *data[2:]])
+    capsys.readouterr()
+    file = tmp_path / "experiment.json"
+    file.write_text(json.dumps({name: value for name, value in DRAFT.items() if name != "rollback"}))
+    call("create", str(file))
+    assert call("start", "home-mode", code=1).startswith("error: home-mode.rollback: needed to start")
+    file.write_text(json.dumps(DRAFT | {"id": "second"}))
+    version = call("create", str(file), "--comment", "try popularity")
+    assert len(version) == 64
+    call("start", "second")
+    call("ramp", "second", "0.5")
+    call("kill", "second")
+    assert "(killed)" in call("status")
+    call("resume", "second")
+    call("force", "second", "--user", "tester@shop", "--arm", "popular")
+    shown = json.loads(call("status", "second"))
+    assert (shown["state"], shown["traffic_share"], len(shown["forced"])) == ("running", 0.5, 1)
+    assert "tester@shop" not in json.dumps(shown)
+    assert call("rollback", "second") == "rolled back to current"
+    states = [
+        one["state"]
+        for one in json.loads(call("status", "--json"))["document"]["experiments"]
+        if "state" in one
+    ]
+    assert states == ["rolled_back"]
+
+
+def test_a_wrong_field_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = ["--data-dir", str(tmp_path)]
+    run(["tenant", "create", "demo", *data])
+    file = tmp_path / "experiment.json"
+    file.write_text(json.dumps(DRAFT | {"arms": [{"name": "a", "weight": -1}]}))
+    assert run(["experiment", "create", str(file), "--tenant", "demo", *data]) == 1
+    assert "experiments[0].arms[0].weight" in capsys.readouterr().err
