@@ -15,7 +15,7 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 Mode = Literal["offline", "experiment", "ope", "interleaving", "aa-check"]
 Verdict = Literal["pass", "fail", "not_configured"]
 Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
-Setting = str | int | float | bool | None | list[str] | list[int] | list[float]
+Setting = str | int | float | bool | None | list[str | int | float]
 
 
 class InputFile(Struct, frozen=True):
@@ -109,7 +109,7 @@ class OfflineReport(Struct, frozen=True):
 
 class Report(Struct, frozen=True):
     """``report.v1``. The payloads of the other modes are structs of their own, encoded into
-    :class:`msgspec.Raw`."""
+    :class:`msgspec.Raw`; ``environment`` maps Python and the libraries that computed to their versions."""
 
     run_id: str
     mode: Mode
@@ -121,6 +121,7 @@ class Report(Struct, frozen=True):
     inputs: list[InputFile]
     effective_config: dict[str, Setting]
     seed: int | None
+    environment: dict[str, str] = {}
     offline: OfflineReport | UnsetType = UNSET
     experiment: Raw | UnsetType = UNSET
     ope: Raw | UnsetType = UNSET

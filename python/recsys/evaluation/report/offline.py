@@ -1,0 +1,167 @@
+"""The story of an offline comparison: quality of one or two ranked systems, and what they differ by."""
+
+from __future__ import annotations
+
+from recsys.contracts.reports import MetricValue, OfflineReport, PairedComparison, Report, SliceMetrics
+from recsys.evaluation.report import numbers
+from recsys.evaluation.report.charts import MOST_ROWS, Effect, forest, slices, tone_of
+from recsys.evaluation.report.story import (
+    Badge,
+    Chart,
+    Column,
+    Fact,
+    Section,
+    Story,
+    Table,
+    number_columns,
+    text_columns,
+)
+from recsys.evaluation.report.verdicts import verdict_badge
+
+
+def offline_story(report: Report, payload: OfflineReport, *, title: str = "Offline comparison") -> Story:
+    """Return the story; the first comparison, else the first metric, is the one of the headline."""
+    systems = [system.system for system in payload.systems]
+    return Story(
+        title=title,
+        verdict=verdict_badge(report),
+        headline=_headline(payload),
+        facts=(
+            Fact("lists", numbers.count(report.summary.cases_evaluated)),
+            Fact("systems", numbers.count(len(systems)), ", ".join(systems)),
+            Fact("relevant is", payload.relevance, "outcome that counts"),
+            Fact("precision divides by", payload.precision_divides_by.replace("_", " ")),
+        ),
+        lead=_effects(payload.comparison) if payload.comparison else None,
+        sections=tuple(section for section in (_metrics(payload), *_slices(payload)) if section.tables),
+    )
+
+
+def name_of(metric: MetricValue | PairedComparison) -> str:
+    """Return the metric with its cut-off, such as ``ndcg@10``."""
+    return metric.metric if metric.k is None else f"{metric.metric}@{metric.k}"
+
+
+def _headline(payload: OfflineReport) -> str:
+    if payload.comparison:
+        first = payload.comparison[0]
+        holds = "leaves out 0" if first.ci_low > 0.0 or first.ci_high < 0.0 else "holds 0"
+        return (
+            f"{name_of(first)} goes from {numbers.number(first.baseline)} to "
+            f"{numbers.number(first.candidate)}: {numbers.signed(first.difference)}, "
+            f"{numbers.percent(first.confidence)} interval {numbers.interval(first.ci_low, first.ci_high)}, "
+            f"which {holds}."
+        )
+    for system in payload.systems:
+        for metric in system.metrics:
+            return f"{system.system}: {name_of(metric)} is {numbers.number(metric.value)}."
+    return "Nothing was measured."
+
+
+def _effects(comparison: list[PairedComparison]) -> Chart:
+    effects = [
+        Effect(
+            name_of(row),
+            row.difference,
+            row.ci_low,
+            row.ci_high,
+            tone_of(row.ci_low, row.ci_high),
+        )
+        for row in comparison
+    ]
+    return forest("Candidate minus baseline", effects, unit="difference on the same requests")
+
+
+def _metrics(payload: OfflineReport) -> Section:
+    values = {
+        (system.system, name_of(metric)): metric for system in payload.systems for metric in system.metrics
+    }
+    names = list(dict.fromkeys(name for _, name in values))
+    systems = [system.system for system in payload.systems]
+    rows = tuple(
+        (
+            name,
+            *(
+                numbers.number(values[system, name].value) if (system, name) in values else ""
+                for system in systems
+            ),
+        )
+        for name in names
+    )
+    tables = [Table("Metrics by system", (Column("metric"), *number_columns(*systems)), rows)]
+    if payload.comparison:
+        tables.append(
+            Table(
+                "Differences, with p-values corrected by Holm",
+                (
+                    Column("metric"),
+                    *number_columns("difference", "interval", "p", "p (Holm)", "users"),
+                    Column("reads as"),
+                ),
+                tuple(_compared(row) for row in payload.comparison),
+            )
+        )
+    return Section("Metrics", tables=tuple(tables))
+
+
+def _compared(row: PairedComparison) -> tuple[str | Badge, ...]:
+    is_clear = row.p_value_holm < 1.0 - row.confidence
+    tone = tone_of(row.difference, row.difference) if is_clear else "plain"
+    word = {"good": "better", "bad": "worse"}.get(tone, "no call")
+    return (
+        name_of(row),
+        numbers.signed(row.difference),
+        numbers.interval(row.ci_low, row.ci_high),
+        numbers.p_value(row.p_value),
+        numbers.p_value(row.p_value_holm),
+        numbers.count(row.users),
+        Badge(word, tone),
+    )
+
+
+def _slices(payload: OfflineReport) -> list[Section]:
+    if not payload.slices:
+        return []
+    groups: dict[tuple[str, ...], dict[str, dict[str, SliceMetrics]]] = {}
+    for row in payload.slices:
+        label = ", ".join(row.dimensions.values())
+        groups.setdefault(tuple(row.dimensions), {}).setdefault(label, {})[row.system] = row
+    charts, tables = [], []
+    for dimensions, found in groups.items():
+        name = " and ".join(dimensions)
+        chart, table = _by_dimension(name, found, [system.system for system in payload.systems])
+        charts.append(chart)
+        tables.append(table)
+    left_out = payload.slices_below_minimum
+    note = f"{numbers.count(left_out)} slices are too small to show." if left_out else ""
+    return [Section("Slices", (note,) if note else (), tuple(charts), tuple(tables))]
+
+
+def _by_dimension(
+    name: str, found: dict[str, dict[str, SliceMetrics]], systems: list[str]
+) -> tuple[Chart, Table]:
+    """Return chart and table of the first metric by the values of one dimension, largest slice first."""
+
+    def first(row: SliceMetrics) -> MetricValue:
+        return row.metrics[0]
+
+    whole = {
+        label: rows
+        for label, rows in found.items()
+        if set(rows) == set(systems) and first(rows[systems[0]]).n
+    }
+    order = sorted(whole, key=lambda label: (-first(whole[label][systems[0]]).n, label))
+    metric = name_of(first(whole[order[0]][systems[0]])) if order else ""
+    shown = order[: MOST_ROWS // 2]
+    series = {system: [first(whole[label][system]).value for label in shown] for system in systems[:2]}
+    chart = slices(f"{metric} by {name}", shown, series)
+    rows = tuple(
+        (
+            label,
+            numbers.count(first(whole[label][systems[0]]).n),
+            *(numbers.number(first(whole[label][system]).value) for system in systems),
+        )
+        for label in order
+    )
+    columns = (*text_columns(name), *number_columns("lists", *systems))
+    return chart, Table(f"{metric} by {name}, largest first", columns, rows)
