@@ -24,6 +24,7 @@ GROUPS: dict[str, str] = {
     "rules": "Show, change and roll back a tenant's merchandising rules.",
     "experiment": "Create, start, ramp, stop and roll back experiments.",
     "audit": "Read and verify the audit trail.",
+    "logs": "List, compact, ship and clear the event logs.",
     "eval": "Check logs, and convert public ones.",
 }
 

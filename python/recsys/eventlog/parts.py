@@ -2,11 +2,13 @@
 
 Part names sort by time of opening, ``20260131T120000.000Z-00004711-000001.jsonl`` (UTC, process, number).
 A part only grows, and only its last line can be torn: after a short write the next line opens a new part.
+Its writer holds a shared lock on it, which the system takes back when the process ends, however it ends.
 """
 
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import time
 from collections.abc import Callable
@@ -17,6 +19,8 @@ PART_SUFFIX = ".jsonl"
 MAX_PART_BYTES = 64 * 1024 * 1024
 MAX_PART_AGE_S = 3600.0
 _CHECK_INTERVAL_S = 1.0
+_NEW_PART_S = 5.0
+_AGE_MARGIN_S = 60.0
 
 
 class PartWriter:
@@ -45,6 +49,11 @@ class PartWriter:
     def folder(self) -> Path:
         """Where the parts are."""
         return self._folder
+
+    def sync(self) -> None:
+        """Wait until what was written is on the disk, so that it outlives the host; raises ``OSError``."""
+        if self._fd is not None:
+            os.fdatasync(self._fd)
 
     def append(self, line: bytes) -> None:
         """Write ``line``, newline and all, with one ``write(2)``; raises ``OSError`` if it is not whole."""
@@ -86,7 +95,31 @@ class PartWriter:
         name = f"{stamp}Z-{os.getpid():08d}-{self._number:06d}{PART_SUFFIX}"
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         fd = os.open(self._folder / name, flags, 0o640)
+        fcntl.flock(fd, fcntl.LOCK_SH)
         self._number += 1
         self._size = 0
         self._opened_at = self._checked_at = now
         return fd
+
+
+def is_closed(part: Path, now: float) -> bool:
+    """Whether nobody will write to ``part`` any more; ``now`` is in Unix seconds.
+
+    Its writer is gone or went on to another part, or it is so old that the writer will not use it again.
+    """
+    try:
+        opened = (
+            datetime.strptime(part.name.split("Z-")[0], "%Y%m%dT%H%M%S.%f").replace(tzinfo=UTC).timestamp()
+        )
+    except ValueError:
+        return False
+    if now - opened < _NEW_PART_S:
+        return False
+    if now - opened > MAX_PART_AGE_S + _AGE_MARGIN_S:
+        return True
+    with part.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+    return True
