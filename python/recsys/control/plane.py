@@ -220,6 +220,32 @@ class ControlPlane:
         then."""
         self._store.update(lambda writer: keys.record_use(writer, key_id, self._clock()))
 
+    def record_change(
+        self,
+        tenant_id: str,
+        *,
+        actor: str,
+        action: str,
+        subject: str,
+        before: str | None,
+        after: str | None,
+        comment: str = "",
+    ) -> audit.AuditEntry:
+        """Enter into the audit trail a change that was made elsewhere, such as a release in a registry."""
+        return self._store.update(
+            lambda writer: audit.append_entry(
+                writer,
+                time=self._clock(),
+                tenant=tenant_id,
+                actor=actor,
+                action=action,
+                subject=subject,
+                before=before,
+                after=after,
+                comment=comment,
+            )
+        )
+
     def audit_entries(
         self, tenant_id: str, *, limit: int = 100, before: int | None = None
     ) -> list[audit.AuditEntry]:
