@@ -8,6 +8,7 @@ from typing import TypeVar
 import msgspec
 from msgspec import Struct
 
+from recsys._native import Pseudonyms
 from recsys.contracts.config import Mode, derive_segment
 from recsys.contracts.http import (
     DEFAULT_K,
@@ -18,7 +19,7 @@ from recsys.contracts.http import (
     SimilarRequest,
 )
 from recsys.contracts.problems import ProblemCode
-from recsys.contracts.pseudonym import identify, pseudonym
+from recsys.contracts.pseudonym import identify
 from recsys.ranking.snapshot import Snapshot
 from recsys.service.auth import Principal, require_admin
 from recsys.service.problems import ProblemError
@@ -58,7 +59,11 @@ def decode_body(request: Request, decoder: msgspec.json.Decoder[RequestT]) -> Re
 
 
 def make_query(
-    body: RecommendRequest | SimilarRequest, tenant: Tenant, principal: Principal, request_id: str
+    body: RecommendRequest | SimilarRequest,
+    tenant: Tenant,
+    principal: Principal,
+    pseudonyms: Pseudonyms,
+    request_id: str,
 ) -> Query:
     """Return the query of a decoded body; raises 403, 404 or 422 as the contract says."""
     options = body.options
@@ -96,7 +101,7 @@ def make_query(
         segment=segment,
         k=k,
         now=body.context.now or datetime.now(UTC),
-        user=pseudonym(tenant.salt, user),
+        user=pseudonyms.of(user),
         anchors=anchors,
         mode=mode,
         weights=None if weights is None else (weights.pop, weights.cooc, weights.emb),
