@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from recsys.cli.documents import DATA_DIR, actor, control_plane
+from recsys.cli.store_options import WHERE, Where, actor, control_plane
 
 if TYPE_CHECKING:
     from recsys.artifacts.cache import ArtifactCache
@@ -27,27 +26,25 @@ class RegistryOptions:
         str | None,
         Parameter(help="A folder, file:// or s3://bucket/prefix (default: registry/ in the data folder)."),
     ] = None
-    data_dir: Annotated[Path, Parameter(help="The data folder; the audit trail is in control/ there.")] = (
-        DATA_DIR
-    )
+    where: Where = WHERE
 
     def open(self) -> Registry:
         """Return the registry; nothing is asked of it yet."""
         from recsys.artifacts.registry import open_registry
 
-        return open_registry(self.registry or self.data_dir / "registry")
+        return open_registry(self.registry or self.where.data_dir / "registry")
 
     def cache(self) -> ArtifactCache:
         """Return the cache of artifacts, shared with a service on the same data folder."""
         from recsys.artifacts.cache import ArtifactCache
 
-        return ArtifactCache(self.data_dir / "cache" / "artifacts")
+        return ArtifactCache(self.where.data_dir / "cache" / "artifacts")
 
     def record(
         self, tenant: str, surface: str, action: str, before: str | None, after: str | None, comment: str
     ) -> None:
-        """Enter a change of a surface's releases into the audit trail of the data folder."""
-        with control_plane(self.data_dir) as plane:
+        """Enter a change of a surface's releases into the audit trail."""
+        with control_plane(self.where) as plane:
             plane.record_change(
                 tenant,
                 actor=actor(),

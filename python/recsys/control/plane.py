@@ -277,9 +277,11 @@ class ControlPlane:
         time, or any other. Given both, entries of just that time count too.
         """
         with self._store.read() as reader:
-            tenants.find_tenant(reader, tenant_id)
             entries = audit.tenant_entries(reader, tenant_id, before=before, before_id=before_id)
-            return list(islice(entries, limit))
+            page = list(islice(entries, limit))
+            if not page:
+                tenants.find_tenant(reader, tenant_id)
+            return page
 
     def verify(self) -> backup.StoreReport:
         """Check the audit chain and every document, revision and pointer; raises ``CorruptStoreError``."""
