@@ -15,9 +15,9 @@ __all__ = [
     "Catalog",
     "CoocBuilder",
     "Item",
+    "ItemGroup",
     "Plan",
     "PopularityBuilder",
-    "Pseudonyms",
     "Ranked",
     "RuleSet",
     "Rung",
@@ -190,14 +190,6 @@ def hash_strings(offsets: Buffer, data: Buffer) -> bytes:
 def ordinals_of(catalog: Catalog, offsets: Buffer, data: Buffer) -> bytes:
     """Ordinals (u32, little-endian; 0xFFFFFFFF unknown) of an Arrow string array of item ids."""
 
-@final
-class Pseudonyms:
-    """Pseudonyms under one salt: lower-case hex HMAC-SHA256, 64 characters."""
-
-    def __new__(cls, salt: bytes) -> Self: ...
-    def of(self, user_id: str) -> str:
-        """As :func:`recsys.contracts.pseudonym.pseudonym`."""
-
 # ---- ranking ----
 
 @final
@@ -230,6 +222,17 @@ class Rung:
     def newest(name: str) -> Rung: ...
 
 @final
+class ItemGroup:
+    """The items behind one tag, brand or category of a catalog."""
+
+    @staticmethod
+    def find(catalog: Catalog, targets: Sequence[tuple[str, str]]) -> list[ItemGroup]:
+        """Return the group of each (``TAG``, ``BRAND`` or ``CATEGORY``; name), all in one pass."""
+    @property
+    def item_ids(self) -> list[str]:
+        """The ids, in byte order; empty when the catalog does not know the name."""
+
+@final
 class RuleSet:
     """Rules resolved to ordinals, in order of authority (priority, then document order)."""
 
@@ -237,12 +240,12 @@ class RuleSet:
         cls,
         catalog: Catalog,
         *,
-        blocked: Sequence[tuple[str, Sequence[str]]] = ...,
-        boosts: Sequence[tuple[str, Sequence[str], float]] = ...,
-        pins: Sequence[tuple[str, Sequence[str]]] = ...,
+        blocked: Sequence[tuple[str, Sequence[str] | ItemGroup]] = ...,
+        boosts: Sequence[tuple[str, Sequence[str] | ItemGroup, float]] = ...,
+        pins: Sequence[tuple[str, Sequence[str] | ItemGroup]] = ...,
         max_pins: int = 3,
     ) -> Self:
-        """Each entry is (rule id, item ids[, multiplier]). Unknown item ids are ignored."""
+        """Each entry is (rule id, items[, multiplier]). Unknown item ids are ignored."""
 
 @final
 class Plan:
@@ -284,18 +287,10 @@ class Plan:
 class Ranked:
     """A ranked list and what a response says about it."""
 
-    def __len__(self) -> int: ...
     @property
     def item_ids(self) -> list[str]: ...
     @property
     def scores(self) -> list[float]: ...
-    def encode_items(self, before: bytes, after: bytes, *, first_rank: int = 1) -> bytes:
-        """``before``, the JSON array of ``item_id``, ``rank`` and ``score``, and ``after``, in one piece.
-
-        The array is what msgspec gives for as many :class:`recsys.contracts.http.RankedItem`.
-        """
-    def encode_exposed(self, before: bytes, after: bytes, *, first_rank: int = 1) -> bytes:
-        """As :meth:`encode_items`, for :class:`recsys.contracts.records.ExposedItem`: without the scores."""
     @property
     def reasons(self) -> list[list[str]]:
         """Per item: names of the sources that gave it, ``pin:RULE``, ``boost:RULE``, ``fallback:RUNG``."""
@@ -318,9 +313,7 @@ class Ranked:
         """Per source: (name, keys asked for, keys found)."""
     @property
     def is_plain(self) -> bool:
-        """Whether there is nothing to warn about, an allow-list aside: some items, every key found, and
-        nothing dropped by a constraint, injected or refilled.
-        """
+        """Whether there is nothing to warn about: every key found, nothing dropped, injected or refilled."""
     @property
     def candidates(self) -> list[tuple[str, int]]:
         """Per source, with ``explain``: (name, candidates gathered)."""

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from recsys._native import Catalog
+from recsys._native import Catalog, ItemGroup, RuleSet
 from recsys.contracts.rules import read_rules
 from recsys.ranking.rules import RuleTargets
 
@@ -34,8 +34,24 @@ def rank(snapshot, k=8, **request):
 )
 def test_targets_are_the_items_behind_a_key(artifacts, target_type, key, items):
     rules = read_rules([rule("BLOCK", target_type, key)])
-    targets = RuleTargets(Catalog.open(str(artifacts.catalog)), rules)
-    assert list(targets.items_of(rules[0])) == items
+    targets = RuleTargets(Catalog.open(str(artifacts["catalog"])), rules)
+    found = targets.items_of(rules[0])
+    assert list(found.item_ids if isinstance(found, ItemGroup) else found) == items
+
+
+def test_many_targets_are_found_together(artifacts):
+    catalog = Catalog.open(str(artifacts["catalog"]))
+    targets = [("BRAND", "b1"), ("TAG", "even"), ("BRAND", "none"), ("CATEGORY", "c0"), ("BRAND", "b1")]
+    found = [group.item_ids for group in ItemGroup.find(catalog, targets)]
+    b1 = ["i1", "i3", "i5", "i7"]
+    assert found == [b1, ["i0", "i2", "i4", "i6"], [], ["i0", "i3", "i6"], b1]
+
+
+def test_a_group_of_another_catalog_is_refused(artifacts):
+    first, second = (Catalog.open(str(artifacts["catalog"])) for _ in range(2))
+    (group,) = ItemGroup.find(first, [("TAG", "odd")])
+    with pytest.raises(ValueError, match="another catalog"):
+        RuleSet(second, blocked=[("r", group)])
 
 
 def test_a_boost_multiplies_the_score_and_says_so(make_snapshot):

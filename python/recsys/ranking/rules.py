@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from recsys._native import Catalog, Item, RuleSet
+from recsys._native import Catalog, ItemGroup, RuleSet
 from recsys.contracts.rules import Rule, pin_limit
 
 Target = tuple[str, str]
@@ -16,31 +16,21 @@ class RuleTargets:
     """The items behind every tag, brand and category that a rules document names."""
 
     def __init__(self, catalog: Catalog, rules: Iterable[Rule]) -> None:
-        """Read the catalog once, and not at all when every rule names items."""
-        self._items: dict[Target, list[str]] = {
-            (rule.target_type, rule.target_key): []
-            for rule in rules
-            if rule.target_type != "ITEM" and rule.target_key is not None
-        }
-        if self._items:
-            for ordinal in range(catalog.n_items):
-                self._add(catalog.item_at(ordinal))
+        """Find them in one native pass over the catalog, which does not stop other threads."""
+        targets: list[Target] = list(
+            dict.fromkeys(
+                (rule.target_type, rule.target_key)
+                for rule in rules
+                if rule.target_type != "ITEM" and rule.target_key is not None
+            )
+        )
+        self._groups = dict(zip(targets, ItemGroup.find(catalog, targets), strict=True))
 
-    def items_of(self, rule: Rule) -> Sequence[str]:
-        """Return the item ids that the rule is about, in byte order for anything but ``ITEM``."""
+    def items_of(self, rule: Rule) -> Sequence[str] | ItemGroup:
+        """Return the item ids that the rule is about, or its group for anything but ``ITEM``."""
         if rule.target_type == "ITEM" or rule.target_key is None:
             return rule.targets
-        return self._items[(rule.target_type, rule.target_key)]
-
-    def _add(self, item: Item) -> None:
-        targets: list[Target] = [("TAG", tag) for tag in item.tags]
-        if item.brand is not None:
-            targets.append(("BRAND", item.brand))
-        if item.category is not None:
-            targets.append(("CATEGORY", item.category))
-        for target in targets:
-            if target in self._items:
-                self._items[target].append(item.item_id)
+        return self._groups[(rule.target_type, rule.target_key)]
 
 
 def resolve_rules(catalog: Catalog, targets: RuleTargets, rules: Sequence[Rule], now: datetime) -> RuleSet:

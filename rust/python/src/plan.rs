@@ -1,21 +1,22 @@
-//! `Source`, `Rung` and `RuleSet`: the parts of a plan.
+//! `Source`, `Rung`, `ItemGroup` and `RuleSet`: the parts of a plan.
 
 use std::sync::Arc;
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use recsys_core::catalog::Catalog;
+use recsys_core::catalog::{Attribute, Catalog};
 use recsys_core::rank::{Group, ItemSet, Normalizer, Rules, Rung, Source};
 use recsys_core::{Ordinal, Result};
 
 use crate::catalog::PyCatalog;
-use crate::guard::run;
+use crate::guard::{held, run};
 use crate::signal::PySignal;
 
 /// Adds this module's classes.
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_class::<PySource>()?;
     m.add_class::<PyRung>()?;
+    m.add_class::<PyItemGroup>()?;
     m.add_class::<PyRules>()
 }
 
@@ -91,6 +92,87 @@ impl PyRung {
     }
 }
 
+/// The items behind one tag, brand or category of a catalog.
+#[pyclass(name = "ItemGroup", frozen)]
+pub struct PyItemGroup {
+    catalog: Arc<Catalog>,
+    items: Vec<Ordinal>,
+}
+
+#[pymethods]
+impl PyItemGroup {
+    /// Finds all groups in one pass over the catalog.
+    #[staticmethod]
+    fn find(
+        py: Python<'_>,
+        catalog: &PyCatalog,
+        targets: Vec<(String, String)>,
+    ) -> PyResult<Vec<Self>> {
+        let groups = targets
+            .iter()
+            .map(|(attribute, name)| match attribute.as_str() {
+                "TAG" => Ok((Attribute::Tag, name.as_str())),
+                "BRAND" => Ok((Attribute::Brand, name.as_str())),
+                "CATEGORY" => Ok((Attribute::Category, name.as_str())),
+                other => Err(unknown("attribute", other, "TAG, BRAND or CATEGORY")),
+            })
+            .collect::<PyResult<Vec<_>>>()?;
+        let catalog = &catalog.inner;
+        let found = run(py, || catalog.items_behind(&groups))?;
+        Ok(found
+            .into_iter()
+            .map(|items| Self {
+                catalog: Arc::clone(catalog),
+                items,
+            })
+            .collect())
+    }
+
+    #[getter]
+    fn item_ids(&self) -> PyResult<Vec<String>> {
+        held(|| {
+            self.items
+                .iter()
+                .map(|item| self.catalog.id(*item).map(str::to_owned))
+                .collect()
+        })
+    }
+}
+
+/// What a rule is about: ids, or a group that was found before.
+#[derive(FromPyObject)]
+enum Target<'py> {
+    Group(PyRef<'py, PyItemGroup>),
+    Ids(Vec<String>),
+}
+
+/// A target without its Python object, so that it can be resolved without the GIL.
+enum Items {
+    Found(Vec<Ordinal>),
+    Ids(Vec<String>),
+}
+
+impl Items {
+    fn new(target: Target<'_>, catalog: &Arc<Catalog>) -> PyResult<Self> {
+        match target {
+            Target::Ids(ids) => Ok(Self::Ids(ids)),
+            Target::Group(group) if Arc::ptr_eq(&group.catalog, catalog) => {
+                Ok(Self::Found(group.items.clone()))
+            }
+            Target::Group(_) => Err(PyValueError::new_err(
+                "an item group belongs to another catalog than the rules",
+            )),
+        }
+    }
+
+    fn resolve(self, catalog: &Catalog) -> Result<Vec<Ordinal>> {
+        match self {
+            Self::Found(items) => Ok(items),
+            Self::Ids(ids) => ordinals(catalog, &ids),
+        }
+    }
+}
+
 /// Rules resolved to ordinals, in order of authority.
 #[pyclass(name = "RuleSet", frozen)]
 pub struct PyRules {
@@ -105,26 +187,36 @@ impl PyRules {
     fn new(
         py: Python<'_>,
         catalog: &PyCatalog,
-        blocked: Vec<(String, Vec<String>)>,
-        boosts: Vec<(String, Vec<String>, f64)>,
-        pins: Vec<(String, Vec<String>)>,
+        blocked: Vec<(String, Target<'_>)>,
+        boosts: Vec<(String, Target<'_>, f64)>,
+        pins: Vec<(String, Target<'_>)>,
         max_pins: usize,
     ) -> PyResult<Self> {
         let catalog = &catalog.inner;
+        let items = |(rule, target)| Ok((rule, Items::new(target, catalog)?));
+        let blocked = blocked
+            .into_iter()
+            .map(items)
+            .collect::<PyResult<Vec<_>>>()?;
+        let pins = pins.into_iter().map(items).collect::<PyResult<Vec<_>>>()?;
+        let boosts = boosts
+            .into_iter()
+            .map(|(rule, target, by)| Ok((rule, Items::new(target, catalog)?, by)))
+            .collect::<PyResult<Vec<_>>>()?;
         let rules = run(py, || {
-            let set = |ids: &[String]| Ok(ItemSet::new(ordinals(catalog, ids)?, catalog.len()));
+            let set = |items: Items| Ok(ItemSet::new(items.resolve(catalog)?, catalog.len()));
             Ok(Rules {
                 blocked: blocked
                     .into_iter()
-                    .map(|(rule, ids)| Ok((rule, set(&ids)?)))
+                    .map(|(rule, items)| Ok((rule, set(items)?)))
                     .collect::<Result<_>>()?,
                 boosts: boosts
                     .into_iter()
-                    .map(|(rule, ids, by)| Ok((rule, set(&ids)?, by)))
+                    .map(|(rule, items, by)| Ok((rule, set(items)?, by)))
                     .collect::<Result<_>>()?,
                 pins: pins
                     .into_iter()
-                    .map(|(rule, ids)| Ok((rule, ordinals(catalog, &ids)?)))
+                    .map(|(rule, items)| Ok((rule, items.resolve(catalog)?)))
                     .collect::<Result<_>>()?,
                 max_pins,
             })

@@ -4,6 +4,7 @@
 //! Texts that repeat (tags, brands, categories) are codes into tables of their own, also in byte order.
 
 mod build;
+mod groups;
 mod verify;
 
 use std::path::Path;
@@ -14,6 +15,7 @@ use crate::strings::StringTable;
 use crate::{NONE, Ordinal};
 
 pub use build::{Row, build, ids_digest};
+pub use groups::Attribute;
 
 /// "No time" in the time columns.
 const NO_TIME: i64 = i64::MIN;
