@@ -23,7 +23,7 @@ DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs
 UPDATE = os.environ.get("UPDATE_DOCS") == "1"
 BLOCK = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 DOCUMENTED_URL = "http://127.0.0.1:8000"
-VOLATILE = {"request_id", "timings_ms", "ts", "latency_ms"}
+VOLATILE = {"request_id", "timings_ms", "ts", "latency_ms", "time"}
 DIGEST = re.compile(r"\b[0-9a-f]{64}\b")
 
 

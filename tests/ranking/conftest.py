@@ -7,14 +7,14 @@ import pytest
 
 from recsys import _native
 from recsys.contracts.config import read_config
+from recsys.contracts.documents import canonical_json, version_of
 from recsys.contracts.rules import read_rules
 from recsys.ranking.snapshot import Snapshot
-from recsys.ranking.tenant_file import SurfaceArtifacts
 
 ITEMS = [f"i{number}" for number in range(8)]
 
 
-def write_surface(folder: Path, items: list[str] = ITEMS) -> SurfaceArtifacts:
+def write_surface(folder: Path, items: list[str] = ITEMS) -> dict[str, Path]:
     """Write a catalog, popularity (i0 first; i4 first in ``vip``) and co-visitation of i0."""
     folder.mkdir(parents=True)
     _native.build_catalog(
@@ -32,21 +32,28 @@ def write_surface(folder: Path, items: list[str] = ITEMS) -> SurfaceArtifacts:
     cooc = _native.SignalPacker(catalog, kind="cooc", key_type="item")
     cooc.push(items[0], items[1:3], [9.0, 6.0])
     cooc.finish(str(folder / "cooc.rsa"))
-    return SurfaceArtifacts(folder / "catalog.rsa", folder / "popularity.rsa", folder / "cooc.rsa")
+    return {kind: folder / f"{kind}.rsa" for kind in ("catalog", "popularity", "cooc")}
 
 
 @pytest.fixture
-def artifacts(tmp_path: Path) -> SurfaceArtifacts:
+def artifacts(tmp_path: Path) -> dict[str, Path]:
     return write_surface(tmp_path / "home")
 
 
 @pytest.fixture
-def make_snapshot(artifacts: SurfaceArtifacts) -> Callable[..., Snapshot]:
+def make_snapshot(artifacts: dict[str, Path]) -> Callable[..., Snapshot]:
     def make(
         rules: list[dict[str, object]] | None = None, config: dict[str, object] | None = None
     ) -> Snapshot:
         return Snapshot(
-            "demo", "home", artifacts, config=read_config(config or {}), rules=read_rules(rules or [])
+            "demo",
+            "home",
+            artifacts,
+            manifest_version="m1",
+            config=read_config(config or {}),
+            rules=read_rules(rules or []),
+            config_version=version_of(canonical_json(config or {})),
+            rules_version=version_of(canonical_json(rules or [])),
         )
 
     return make

@@ -2,7 +2,6 @@
 
 from datetime import UTC, datetime
 
-import msgspec
 import pytest
 
 from recsys.contracts.config import read_config
@@ -17,9 +16,8 @@ def make_bare(artifacts):
     """Make a snapshot of a surface that has the given signals alone."""
 
     def make(*kinds: str, config: dict[str, object] | None = None) -> Snapshot:
-        without = {kind: None for kind in ("popularity", "cooc") if kind not in kinds}
-        kept = msgspec.structs.replace(artifacts, **without)
-        return Snapshot("demo", "home", kept, config=read_config(config or {}))
+        kept = {kind: path for kind, path in artifacts.items() if kind in ("catalog", *kinds)}
+        return Snapshot("demo", "home", kept, manifest_version="m1", config=read_config(config or {}))
 
     return make
 

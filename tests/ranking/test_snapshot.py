@@ -8,6 +8,7 @@ import pytest
 from recsys import _native
 from recsys.contracts.config import read_config
 from recsys.contracts.errors import ArtifactError
+from recsys.contracts.rules import read_rules
 from recsys.ranking.snapshot import Snapshot
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -94,21 +95,38 @@ def test_each_version_follows_its_part_alone(make_snapshot):
     assert msgspec.structs.replace(with_config, config_version=base.config_version) == base
 
 
-def test_other_artifacts_have_another_manifest_version(artifacts, make_snapshot):
-    fewer = msgspec.structs.replace(artifacts, cooc=None)
-    snapshot = Snapshot("demo", "home", fewer, config=read_config({}))
-    assert snapshot.versions.manifest_version != make_snapshot().versions.manifest_version
+def test_a_snapshot_that_takes_over_has_the_plans_that_were_asked_for(make_snapshot):
+    before, after = make_snapshot(), make_snapshot([BLOCK_AT_NOON])
+    before.plan("vip", NOON, "popularity")
+    after.compile_plans_of(before, NOON)
+    assert {(segment, mode) for segment, mode, _ in after._plans} == {
+        ("default", None),
+        ("vip", "popularity"),
+    }
+
+
+def test_other_rules_leave_all_other_versions(make_snapshot):
+    before = make_snapshot()
+    after = before.with_rules(read_rules([BLOCK_AT_NOON]), "r2")
+    assert ranked(after) == ["i1", "i2", "i3"]
+    assert after.versions == msgspec.structs.replace(before.versions, rules_version="r2")
+
+
+def test_a_release_without_a_catalog_is_refused_by_name(artifacts):
+    del artifacts["catalog"]
+    with pytest.raises(ArtifactError, match="manifest m7 of demo/home: names no catalog"):
+        Snapshot("demo", "home", artifacts, manifest_version="m7", config=read_config({}))
 
 
 def test_a_signal_of_another_catalog_is_refused_by_name(artifacts, tmp_path):
     (tmp_path / "other").mkdir()
     _native.build_catalog(str(tmp_path / "other" / "catalog.rsa"), ["x", "y"])
-    foreign = msgspec.structs.replace(artifacts, catalog=tmp_path / "other" / "catalog.rsa")
+    foreign = artifacts | {"catalog": tmp_path / "other" / "catalog.rsa"}
     with pytest.raises(ArtifactError, match=r"popularity\.rsa: belongs to another catalog than .*other"):
-        Snapshot("demo", "home", foreign, config=read_config({}))
+        Snapshot("demo", "home", foreign, manifest_version="m1", config=read_config({}))
 
 
 def test_a_signal_of_another_kind_is_refused_by_name(artifacts):
-    swapped = msgspec.structs.replace(artifacts, popularity=artifacts.cooc)
+    swapped = artifacts | {"popularity": artifacts["cooc"]}
     with pytest.raises(ArtifactError, match=r"cooc\.rsa: a signal of kind cooc, where popularity"):
-        Snapshot("demo", "home", swapped, config=read_config({}))
+        Snapshot("demo", "home", swapped, manifest_version="m1", config=read_config({}))

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
+import tomllib
+from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
 from recsys import _native
+from recsys.artifacts.publish import publish_release
+from recsys.artifacts.registry import open_registry
 from recsys.contracts.http import MAX_BODY_BYTES
+from recsys.contracts.manifest import Manifest
+from recsys.control.plane import ControlPlane
 from recsys.service.app import App
 from recsys.service.auth import Authenticator, DevelopmentAuthenticator
-from recsys.service.state import State, load_state
+from recsys.service.loading import Sources, load_state
 
-SALT = "a salt of sixteen bytes and more"
 NOW = "2026-01-31T12:00:00Z"
 N_ITEMS = 30
 ITEMS = [f"i{number:02}" for number in range(N_ITEMS)]
@@ -49,22 +53,29 @@ def write_artifacts(folder: Path) -> None:
 
 def write_tenant(
     data_dir: Path, *, config: str = "", rules: list[dict[str, object]] | None = None, signals: bool = True
-) -> Path:
-    """Write artifacts and the file of tenant ``demo`` with the surface ``home``."""
+) -> None:
+    """Create tenant ``demo`` with the surface ``home``; ``config`` is the document as TOML tables."""
     if not (data_dir / "artifacts").exists():
         write_artifacts(data_dir / "artifacts")
-    tenants = data_dir / "tenants"
-    tenants.mkdir(exist_ok=True)
-    lines = ['tenant = "demo"', f'salt = "{SALT}"']
+    plane = ControlPlane.open(data_dir / "control")
+    if not plane.tenants():
+        plane.create_tenant("demo", actor="test")
+    if config:
+        document = tomllib.loads(config)["config"]
+        plane.put("demo", "config", json.dumps(document).encode(), author="test")
     if rules is not None:
-        (tenants / "demo.rules.json").write_text(json.dumps(rules))
-        lines.append('rules_file = "demo.rules.json"')
-    lines += ["[surfaces.home.artifacts]", 'catalog = "../artifacts/catalog.rsa"']
-    if signals:
-        lines += [f'{kind} = "../artifacts/{kind}.rsa"' for kind in ("popularity", "cooc")]
-    path = tenants / "demo.toml"
-    path.write_text("\n".join([*lines, config]))
-    return path
+        plane.put("demo", "rules", json.dumps(rules).encode(), author="test")
+    plane.close()
+    kinds = ("catalog", "popularity", "cooc") if signals else ("catalog",)
+    publish(data_dir, kinds)
+
+
+def publish(
+    data_dir: Path, kinds: Iterable[str] = ("catalog", "popularity", "cooc"), surface: str = "home"
+) -> Manifest:
+    """Publish artifacts of the folder as the release of a surface."""
+    files = {kind: data_dir / "artifacts" / f"{kind}.rsa" for kind in kinds}
+    return publish_release(open_registry(data_dir / "registry"), "demo", surface, files)
 
 
 @dataclass
@@ -95,6 +106,7 @@ class Exchange:
     path: str
     headers: dict[str, str]
     body: bytes
+    query_string: str = ""
     proto: str = "http"
     answer: Answer | None = field(default=None)
 
@@ -116,13 +128,18 @@ class Client:
 
     def __init__(self, data_dir: Path, authenticator: Authenticator | None = None) -> None:
         self.data_dir = data_dir
-        self.state: State = load_state(data_dir)
-        self._app = App(self.state, authenticator or DevelopmentAuthenticator("demo"))
+        self.state, self.watcher = load_state(Sources(data_dir))
+        self.app = App(self.state, self.watcher, authenticator or DevelopmentAuthenticator("demo"))
+
+    def close(self) -> None:
+        self.watcher.stop()
+        self.state.close()
 
     def send(self, method: str, path: str, body: bytes = b"", **headers: str) -> Answer:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        exchange = Exchange(method, path, named, body)
-        asyncio.run(self._app.__rsgi__(exchange, exchange))
+        path, _, query = path.partition("?")
+        exchange = Exchange(method, path, named, body, query)
+        asyncio.run(self.app.__rsgi__(exchange, exchange))
         assert exchange.answer is not None
         return exchange.answer
 
@@ -152,7 +169,7 @@ def client(tmp_path: Path) -> Iterator[Client]:
     write_tenant(tmp_path)
     made = Client(tmp_path)
     yield made
-    made.state.close()
+    made.close()
 
 
 @pytest.fixture
@@ -166,4 +183,4 @@ def make_client(tmp_path: Path) -> Iterator:
 
     yield make
     for one in made:
-        one.state.close()
+        one.close()

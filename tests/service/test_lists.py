@@ -4,8 +4,6 @@ import pytest
 
 from recsys.contracts.pseudonym import pseudonym
 
-SALT = b"a salt of sixteen bytes and more"
-
 
 def test_popularity_mode_gives_the_segments_list_in_order(make_client):
     client = make_client(config='[config.defaults]\nmode = "popularity"')
@@ -214,7 +212,7 @@ def test_exposure_is_written_with_a_pseudonym_before_the_answer(client):
     (exposure,) = client.exposures()
     meta = answer.json()["meta"]
     assert exposure["request_id"] == "r-1"
-    assert exposure["user_id"] == pseudonym(SALT, "anna")
+    assert exposure["user_id"] == pseudonym(client.state.tenants["demo"].salt, "anna")
     assert [item["item_id"] for item in exposure["items"]] == answer.item_ids
     assert [item["rank"] for item in exposure["items"]] == [1, 2, 3, 4, 5]
     assert exposure["error"] is False

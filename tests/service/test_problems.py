@@ -7,7 +7,8 @@ import pytest
 from granian.rsgi import ProtocolClosed
 
 from recsys.contracts.errors import ServingError
-from recsys.service.auth import DevelopmentAuthenticator, Principal
+from recsys.control.principals import Principal
+from recsys.service.auth import DevelopmentAuthenticator, agree_on_tenant
 from recsys.service.problems import ProblemError
 
 REFUSED = [
@@ -22,13 +23,6 @@ REFUSED = [
     ({"surface": ""}, 400, "RECSYS_INVALID_REQUEST"),
     ({"unknown": 1}, 400, "RECSYS_INVALID_REQUEST"),
     ({"user": {"user_id": "u", "name": "x"}}, 400, "RECSYS_INVALID_REQUEST"),
-    ({"user": {"user_id": "u" * 257}}, 400, "RECSYS_INVALID_REQUEST"),
-    ({"user": {"session_id": "u" * 257}}, 400, "RECSYS_INVALID_REQUEST"),
-    ({"context": {"locale": "x" * 129}}, 400, "RECSYS_INVALID_REQUEST"),
-    ({"context": {"device": "x" * 129}}, 400, "RECSYS_INVALID_REQUEST"),
-    ({"context": {"country": "x" * 129}}, 400, "RECSYS_INVALID_REQUEST"),
-    ({"experiment": {"id": "x" * 129}}, 400, "RECSYS_INVALID_REQUEST"),
-    ({"experiment": {"id": "x", "variant": "x" * 129}}, 400, "RECSYS_INVALID_REQUEST"),
     ({"context": {"now": "yesterday"}}, 400, "RECSYS_INVALID_REQUEST"),
     ({"context": {"now": "2026-01-01T00:00:00"}}, 400, "RECSYS_INVALID_REQUEST"),
     ({"anchors": {"item_ids": ["i"] * 51}}, 400, "RECSYS_INVALID_REQUEST"),
@@ -129,16 +123,19 @@ def test_a_tenant_header_that_cannot_be_read_is_not_the_default_tenant():
         def get(self, key: str, default: None = None) -> None:
             return default
 
+    headers = UnreadableHeaders({"x-org-id": "é"})
     with pytest.raises(ProblemError) as refused:
-        DevelopmentAuthenticator("demo").authenticate(UnreadableHeaders({"x-org-id": "é"}))
+        agree_on_tenant(DevelopmentAuthenticator("demo").authenticate(headers), headers, None)
     assert refused.value.code == "RECSYS_INVALID_TENANT"
 
 
 @pytest.mark.parametrize("options", [{"explain": "full"}, {"include_trace": True}])
 def test_full_explanations_and_the_trace_need_the_admin_role(make_client, options):
     class ViewerAuthenticator:
-        def authenticate(self, headers: object) -> Principal:
-            return Principal("demo", "viewer")
+        def recall(self, headers: object) -> Principal:
+            return Principal("test", "demo", frozenset(("viewer",)))
+
+        authenticate = recall
 
     client = make_client(ViewerAuthenticator())
     assert client.recommend(options=options).json()["code"] == "RECSYS_FORBIDDEN"

@@ -14,7 +14,9 @@ from pathlib import Path
 import pytest
 
 from recsys.contracts.errors import UsageError
-from recsys.service.server import ServeError, forget_dead_workers, require_loopback, reserve_port
+from recsys.service.server import ServeError, reserve_port
+from recsys.service.settings import require_loopback
+from recsys.service.worker import forget_dead_workers
 
 RECSYS = [sys.executable, "-c", "from recsys.cli.main import main; main()"]
 

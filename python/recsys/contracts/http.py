@@ -19,8 +19,6 @@ MAX_CANDIDATES = 5000
 MAX_TAGS = 200
 MAX_BODY_BYTES = 1024 * 1024
 MAX_REQUEST_ID = 128
-MAX_USER_ID = 256
-MAX_CONTEXT_VALUE = 128
 DEFAULT_SEGMENT = "default"
 
 PATH_SEGMENT = r"^(?!\.{1,2}$)[^/\\\x00-\x1f\x7f]+$(?!\n)"
@@ -28,9 +26,6 @@ PATH_SEGMENT = r"^(?!\.{1,2}$)[^/\\\x00-\x1f\x7f]+$(?!\n)"
 
 Name = Annotated[str, Meta(pattern=PATH_SEGMENT, max_length=128, description="One path segment.")]
 ItemId = Annotated[str, Meta(min_length=1)]
-UserId = Annotated[str, Meta(max_length=MAX_USER_ID)]
-ContextValue = Annotated[str, Meta(max_length=MAX_CONTEXT_VALUE)]
-ArmName = Annotated[str, Meta(min_length=1, max_length=128)]
 Tag = Annotated[str, Meta(min_length=1)]
 Weight = Annotated[float, Meta(ge=0.0)]
 Now = Annotated[datetime, Meta(tz=True, description="RFC 3339 with a zone: the clock of this request.")]
@@ -40,17 +35,17 @@ Explain = Literal["none", "summary", "full"]
 class User(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """Who asks. The first id given, in this order, becomes the pseudonym in the logs."""
 
-    user_id: UserId | None = None
-    anonymous_id: UserId | None = None
-    session_id: UserId | None = None
+    user_id: str | None = None
+    anonymous_id: str | None = None
+    session_id: str | None = None
 
 
 class Context(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """Where and when the request comes from; available to segmentation and rules, and logged."""
 
-    locale: ContextValue | None = None
-    device: ContextValue | None = None
-    country: ContextValue | None = None
+    locale: str | None = None
+    device: str | None = None
+    country: str | None = None
     now: Now | None = None
 
 
@@ -96,8 +91,8 @@ class Options(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tru
 class ExperimentArm(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """The experiment that this request belongs to; in a response both are set."""
 
-    id: ArmName
-    variant: ArmName | None = None
+    id: ItemId
+    variant: ItemId | None = None
 
 
 class _Ranking(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, kw_only=True):
@@ -227,9 +222,9 @@ class ComponentStatus(Struct, frozen=True):
 
 
 class HealthResponse(Struct, frozen=True):
-    """Whether this process can serve, part by part."""
+    """Whether this process can serve, part by part; ``degraded`` serves, though not all as it should."""
 
-    status: Literal["ok", "unavailable"]
+    status: Literal["ok", "degraded", "unavailable"]
     components: list[ComponentStatus]
 
 

@@ -31,7 +31,6 @@ class ProblemCode(StrEnum):
     UNSUPPORTED_MEDIA_TYPE = "RECSYS_UNSUPPORTED_MEDIA_TYPE"
     UNPROCESSABLE_ENTITY = "RECSYS_UNPROCESSABLE_ENTITY"
     EXPLAIN_TOO_LARGE = "RECSYS_EXPLAIN_TOO_LARGE"
-    RATE_LIMITED = "RECSYS_RATE_LIMITED"
     INTERNAL = "RECSYS_INTERNAL"
     OVERLOADED = "RECSYS_OVERLOADED"
     ARTIFACT_INCOMPATIBLE = "RECSYS_ARTIFACT_INCOMPATIBLE"
@@ -45,10 +44,10 @@ STATUS_AND_TITLE: dict[ProblemCode, tuple[int, str]] = {
     ProblemCode.INVALID_TENANT: (400, "The tenant is not valid"),
     ProblemCode.AUTH_REQUIRED: (401, "Credentials are required"),
     ProblemCode.AUTH_INVALID: (401, "The credentials are not valid"),
-    ProblemCode.FORBIDDEN: (403, "The role does not allow this"),
-    ProblemCode.TENANT_SCOPE_REQUIRED: (403, "A tenant is required"),
-    ProblemCode.TENANT_SCOPE_MISMATCH: (403, "The tenants of the request disagree"),
-    ProblemCode.TENANT_SCOPE_INVALID: (403, "The credentials do not cover the tenant"),
+    ProblemCode.FORBIDDEN: (403, "This is not allowed"),
+    ProblemCode.TENANT_SCOPE_REQUIRED: (403, "The credentials name no tenant"),
+    ProblemCode.TENANT_SCOPE_MISMATCH: (403, "The tenants of credentials, header and path disagree"),
+    ProblemCode.TENANT_SCOPE_INVALID: (403, "The tenant of the credentials is not valid"),
     ProblemCode.NOT_FOUND: (404, "There is nothing at this path"),
     ProblemCode.TENANT_NOT_FOUND: (404, "The tenant does not exist"),
     ProblemCode.CONFIG_NOT_FOUND: (404, "There is no configuration"),
@@ -59,7 +58,6 @@ STATUS_AND_TITLE: dict[ProblemCode, tuple[int, str]] = {
     ProblemCode.UNSUPPORTED_MEDIA_TYPE: (415, "The body is not JSON"),
     ProblemCode.UNPROCESSABLE_ENTITY: (422, "The request cannot be processed"),
     ProblemCode.EXPLAIN_TOO_LARGE: (422, "The list is too long to explain"),
-    ProblemCode.RATE_LIMITED: (429, "Too many requests"),
     ProblemCode.INTERNAL: (500, "The service failed"),
     ProblemCode.OVERLOADED: (503, "The service is overloaded"),
     ProblemCode.ARTIFACT_INCOMPATIBLE: (503, "An artifact cannot be used"),
@@ -78,7 +76,15 @@ class Problem(Struct, frozen=True):
     request_id: str
 
 
-def make_problem(code: ProblemCode, detail: str, *, instance: str, request_id: str) -> Problem:
-    """Return the body for ``code``; its status is in it."""
-    status, title = STATUS_AND_TITLE[code]
-    return Problem(f"/docs#{code}", title, status, detail, instance, code, request_id)
+TOO_MANY_REQUESTS = 429
+"""The other status of ``OVERLOADED``: this caller asks too much, others may be served."""
+
+
+def make_problem(
+    code: ProblemCode, detail: str, *, instance: str, request_id: str, status: int | None = None
+) -> Problem:
+    """Return the body for ``code``; its status is in it, that of the code unless another is given."""
+    usual, title = STATUS_AND_TITLE[code]
+    if status == TOO_MANY_REQUESTS:
+        title = "Too many requests"
+    return Problem(f"/docs#{code}", title, status or usual, detail, instance, code, request_id)

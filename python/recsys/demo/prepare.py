@@ -1,9 +1,7 @@
-"""Preparing the demo: a data folder with the retail data, its artifacts and a tenant file."""
+"""Preparing the demo: a data folder with the retail data, and a tenant with a release made from it."""
 
 from __future__ import annotations
 
-import os
-import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +11,9 @@ import pyarrow.parquet as pq
 
 from recsys import __version__
 from recsys._native import FORMAT_VERSION, Catalog
+from recsys.artifacts.publish import publish_release
+from recsys.artifacts.registry import open_registry
+from recsys.control.plane import ControlPlane
 from recsys.demo.retail import (
     ORIGIN,
     SURFACE,
@@ -30,7 +31,7 @@ from recsys.pipelines.build.request import BeginStage, BuildInput, BuildReport, 
 from recsys.pipelines.input.files import find_input_files
 from recsys.pipelines.input.mapping import ColumnMapping
 
-RECIPE = 1
+RECIPE = 2
 """Counts the changes of what this module makes; a folder made by another recipe is stale."""
 
 POPULARITY = PopularityOptions(half_life_ms=parse_duration("28d"))
@@ -64,14 +65,14 @@ class DemoFiles:
         return self.data_dir / "retail" / "prepared.json"
 
     @property
-    def tenant_file(self) -> Path:
-        """The tenant file that the service reads."""
-        return self.data_dir / "tenants" / f"{TENANT}.toml"
+    def control(self) -> Path:
+        """The control store."""
+        return self.data_dir / "control"
 
     @property
-    def salt(self) -> Path:
-        """The tenant's salt; made once, and kept."""
-        return self.data_dir / "tenants" / f"{TENANT}.salt"
+    def registry(self) -> Path:
+        """The registry of releases."""
+        return self.data_dir / "registry"
 
     def artifact(self, kind: str) -> Path:
         """The artifact of a kind."""
@@ -89,7 +90,7 @@ class Prepared(msgspec.Struct, frozen=True):
 def prepare_demo(data_dir: Path, *, force: bool = False, begin: BeginStage = unseen) -> tuple[Prepared, bool]:
     """Make ``data_dir`` ready for ``recsys serve``; return what it holds and whether that was made now.
 
-    The same data gives the same artifacts, byte for byte; the salt alone is random. Raises
+    The same data gives the same artifacts, byte for byte; the tenant's salt alone is random. Raises
     :class:`~recsys.demo.retail.RetailDataError` when the data is not installed.
     """
     where = DemoFiles(data_dir)
@@ -102,7 +103,8 @@ def prepare_demo(data_dir: Path, *, force: bool = False, begin: BeginStage = uns
     write_retail_files(data, where)
     advance(2)
     artifacts = build_retail_artifacts(where, begin)
-    _write_tenant(where)
+    _create_tenant(where)
+    _publish(where, artifacts)
     prepared = Prepared(ORIGIN, _maker(), artifacts)
     where.stamp.write_bytes(msgspec.json.format(msgspec.json.encode(prepared)) + b"\n")
     return prepared, True
@@ -141,25 +143,22 @@ def _current(where: DemoFiles) -> Prepared | None:
         prepared = msgspec.json.decode(where.stamp.read_bytes(), type=Prepared)
     except (FileNotFoundError, msgspec.DecodeError):
         return None
-    needed = [where.tenant_file, where.salt, *(where.artifact(report.kind) for report in prepared.artifacts)]
-    is_current = prepared.made_by == _maker() and all(path.is_file() for path in needed)
+    needed = [where.control / "data.mdb", *(where.artifact(report.kind) for report in prepared.artifacts)]
+    is_published = open_registry(where.registry).current(TENANT, SURFACE) is not None
+    is_current = prepared.made_by == _maker() and all(path.is_file() for path in needed) and is_published
     return prepared if is_current else None
 
 
-def _write_tenant(where: DemoFiles) -> None:
-    where.tenant_file.parent.mkdir(parents=True, exist_ok=True)
-    if not where.salt.exists():
-        descriptor = os.open(where.salt, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            file.write(secrets.token_hex(32) + "\n")
-    lines = [
-        f"# The demo tenant. Data: {ORIGIN}.",
-        f'tenant = "{TENANT}"',
-        f'salt_file = "{where.salt.name}"',
-        "",
-        f"[surfaces.{SURFACE}.artifacts]",
-    ]
-    for kind in ("catalog", "popularity", "cooc"):
-        relative = os.path.relpath(where.artifact(kind), where.tenant_file.parent)
-        lines.append(f'{kind} = "{Path(relative).as_posix()}"')
-    where.tenant_file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+def _create_tenant(where: DemoFiles) -> None:
+    plane = ControlPlane.open(where.control)
+    try:
+        if all(tenant.tenant_id != TENANT for tenant in plane.tenants()):
+            plane.create_tenant(TENANT, actor="demo")
+    finally:
+        plane.close()
+
+
+def _publish(where: DemoFiles, artifacts: list[BuildReport]) -> None:
+    files = {report.kind: where.artifact(report.kind) for report in artifacts}
+    # The data never changes, so another recipe replaces a release of the same time.
+    publish_release(open_registry(where.registry), TENANT, SURFACE, files, backfill=True)

@@ -7,12 +7,14 @@ know, the modes, and the intervals between the windows of rules.
 
 from __future__ import annotations
 
-import hashlib
 import time
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import get_args
+
+from msgspec import Struct
 
 from recsys import __version__
 from recsys._native import Catalog, Signal
@@ -22,14 +24,29 @@ from recsys.contracts.errors import ArtifactError
 from recsys.contracts.http import DEFAULT_SEGMENT
 from recsys.contracts.rules import Rule, rules_in_scope, window_boundaries
 from recsys.ranking.plans import CompiledPlan, compile_plan
-from recsys.ranking.provenance import Provenance, Versions
 from recsys.ranking.rules import RuleTargets, resolve_rules
-from recsys.ranking.tenant_file import SurfaceArtifacts
 
 UNKNOWN_SEGMENT = "(unknown)"
 """Stands for every segment that nothing knows, so that callers cannot make plans without bound."""
 
+DEFAULT_CONFIG_VERSION = version_of(canonical_json({}))
+"""The version of the built-in config, which a tenant without a config document has."""
+
+DEFAULT_RULES_VERSION = version_of(canonical_json([]))
+"""The version of a tenant's rules before any were put."""
+
+CATALOG = "catalog"
 _KEYS_PER_READ = 1000
+_SIGNAL_NAMES: tuple[SignalName, ...] = get_args(SignalName)
+
+
+class Versions(Struct, frozen=True):
+    """What ranked a list: the code, and hex SHA-256 of the config, the rules and the artifacts."""
+
+    algo_version: str
+    config_version: str
+    rules_version: str
+    manifest_version: str
 
 
 class Snapshot:
@@ -39,27 +56,32 @@ class Snapshot:
         self,
         tenant: str,
         surface: str,
-        artifacts: SurfaceArtifacts,
+        artifacts: Mapping[str, Path],
         *,
+        manifest_version: str,
         config: TenantConfig,
         rules: Sequence[Rule] = (),
+        config_version: str = DEFAULT_CONFIG_VERSION,
+        rules_version: str = DEFAULT_RULES_VERSION,
     ) -> None:
-        """Open and check the artifacts.
+        """Open the artifacts, given by kind; the catalog is one of them, every signal is optional.
 
         Raises :class:`ArtifactError` for a file that is not sound or that belongs to another catalog.
         """
         self.tenant = tenant
         self.surface = surface
         self.config = config
-        self.catalog = Catalog.open(str(artifacts.catalog))
+        self._artifacts = artifacts
+        if CATALOG not in artifacts:
+            raise ArtifactError(f"manifest {manifest_version} of {tenant}/{surface}: names no catalog")
+        self.catalog = Catalog.open(str(artifacts[CATALOG]))
         self.signals = _open_signals(self.catalog, artifacts)
         self.versions = Versions(
             algo_version=f"recsys-{__version__}",
-            config_version=version_of(canonical_json(config)),
-            rules_version=version_of(canonical_json(list(rules))),
-            manifest_version=_manifest_version(artifacts),
+            config_version=config_version,
+            rules_version=rules_version,
+            manifest_version=manifest_version,
         )
-        self.provenance = Provenance(tenant, surface, self.versions)
         self.compiled_at_s = time.time()
         self._rules = tuple(rule for rule in rules if rule.surface in (None, surface) and rule.enabled)
         if not config.flags.apply_rules:
@@ -78,6 +100,26 @@ class Snapshot:
         if plan is None:
             plan = self._plans[key] = self._compile(known, now, mode)
         return plan
+
+    def compile_plans_of(self, other: Snapshot, now: datetime) -> None:
+        """Compile what ``other`` was asked for, so that taking its place costs no request a compilation."""
+        asked = list(other._plans)
+        for segment, mode in dict.fromkeys((segment, mode) for segment, mode, _ in asked):
+            self.plan(segment, now, mode)
+
+    def with_rules(self, rules: Sequence[Rule], rules_version: str) -> Snapshot:
+        """Return a snapshot that differs in its rules alone."""
+        versions = self.versions
+        return Snapshot(
+            self.tenant,
+            self.surface,
+            self._artifacts,
+            manifest_version=versions.manifest_version,
+            config=self.config,
+            rules=rules,
+            config_version=versions.config_version,
+            rules_version=rules_version,
+        )
 
     def _compile(self, segment: str, now: datetime, mode: Mode | None) -> CompiledPlan:
         ranking = resolve_ranking(self.config, self.surface, segment)
@@ -102,27 +144,16 @@ class Snapshot:
         return frozenset(known)
 
 
-def _open_signals(catalog: Catalog, artifacts: SurfaceArtifacts) -> dict[SignalName, Signal]:
-    paths: dict[SignalName, Path | None] = {"popularity": artifacts.popularity, "cooc": artifacts.cooc}
+def _open_signals(catalog: Catalog, artifacts: Mapping[str, Path]) -> dict[SignalName, Signal]:
     signals: dict[SignalName, Signal] = {}
-    for name, path in paths.items():
+    for name in _SIGNAL_NAMES:
+        path = artifacts.get(name)
         if path is None:
             continue
         signal = Signal.open(str(path))
         if signal.ids_digest != catalog.ids_digest:
-            raise ArtifactError(f"{path}: belongs to another catalog than {artifacts.catalog}")
+            raise ArtifactError(f"{path}: belongs to another catalog than {artifacts[CATALOG]}")
         if signal.kind != name:
             raise ArtifactError(f"{path}: a signal of kind {signal.kind}, where {name} is expected")
         signals[name] = signal
     return signals
-
-
-def _manifest_version(artifacts: SurfaceArtifacts) -> str:
-    """Return a hash of the kinds and the contents of the artifacts."""
-    digests: dict[str, str] = {}
-    for kind in SurfaceArtifacts.__struct_fields__:
-        path: Path | None = getattr(artifacts, kind)
-        if path is not None:
-            with path.open("rb") as file:
-                digests[kind] = hashlib.file_digest(file, "sha256").hexdigest()
-    return version_of(canonical_json(digests))

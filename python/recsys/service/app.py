@@ -7,52 +7,62 @@ import time
 
 import structlog
 
-from recsys.contracts.problems import STATUS_AND_TITLE, ProblemCode, make_problem
+from recsys.contracts.errors import RecsysError
+from recsys.contracts.problems import TOO_MANY_REQUESTS, ProblemCode, make_problem
+from recsys.control.principals import Principal
 from recsys.observability.metrics import Metrics
-from recsys.service.auth import Authenticator
-from recsys.service.documentation import Documentation
-from recsys.service.health import Health
-from recsys.service.lists import Lists
+from recsys.service.admission import Admission
+from recsys.service.auth import Authenticator, agree_on_tenant, require_roles
 from recsys.service.problems import PROBLEM_TYPE, ProblemError
+from recsys.service.rate_limits import RateLimits
+from recsys.service.refusals import as_problem
 from recsys.service.request_ids import RequestIds
-from recsys.service.routes import Router
+from recsys.service.routes import Found, Router
+from recsys.service.settings import ServedRoutes
+from recsys.service.snapshot_metrics import SnapshotMetrics
 from recsys.service.state import State
-from recsys.service.transport import HttpProtocol, Request, Response, Scope, json_response, read_body
+from recsys.service.table import make_router
+from recsys.service.transport import (
+    NOBODY,
+    Headers,
+    HttpProtocol,
+    Request,
+    Response,
+    Scope,
+    json_response,
+    read_body,
+)
+from recsys.service.watcher import Watcher
 
 
 class App:
     """One worker's application over its state."""
 
-    def __init__(self, state: State, authenticator: Authenticator) -> None:
+    def __init__(
+        self,
+        state: State,
+        watcher: Watcher,
+        authenticator: Authenticator,
+        *,
+        routes: ServedRoutes = "all",
+        admission: Admission | None = None,
+        rate_limits: RateLimits | None = None,
+    ) -> None:
         self._state = state
+        self._watcher = watcher
+        self._authenticator = authenticator
         self._metrics = Metrics()
         self._log = structlog.get_logger()
         self._request_ids = RequestIds()
-        lists = Lists(state, authenticator, self._metrics)
-        health = Health(state, self._metrics)
-        documentation = Documentation()
-        self._router = Router(
-            {
-                "/v1/recommend": {"POST": lists.recommend},
-                "/v1/recommend/validate": {"POST": lists.validate},
-                "/v1/similar": {"POST": lists.similar},
-                "/livez": {"GET": health.livez},
-                "/readyz": {"GET": health.readyz},
-                "/healthz": {"GET": health.readyz},
-                "/version": {"GET": health.version},
-                "/metrics": {"GET": health.metrics},
-                "/openapi.json": {"GET": documentation.openapi},
-                "/docs": {"GET": documentation.page},
-            }
-        )
-        for tenant in state.tenants.values():
-            for surface, snapshot in tenant.snapshots.items():
-                compiled = self._metrics.snapshot_compiled.labels(tenant.name, surface)
-                compiled.set(snapshot.compiled_at_s)
+        self._admission = admission or Admission()
+        self._rate_limits = rate_limits
+        self.router: Router = make_router(state, watcher, self._metrics, routes)
+        watcher.observer = SnapshotMetrics(self._metrics)
+        watcher.observer.swapped(state)
 
     def __rsgi_del__(self, loop: asyncio.AbstractEventLoop) -> None:
         """Close what the worker holds open, after its last response."""
-        self._metrics.flush()
+        self._watcher.stop()
         self._state.close()
 
     async def __rsgi__(self, scope: Scope, protocol: HttpProtocol) -> None:
@@ -61,23 +71,85 @@ class App:
         headers = scope.headers
         request_id = self._request_ids.choose(headers.get("x-request-id"))
         try:
-            handler = self._router.find(scope.method, scope.path)
-            body = b"" if scope.method in ("GET", "HEAD") else await read_body(headers, protocol)
-            request = Request(scope.method, scope.path, headers, body, request_id, started)
-            response = handler(request)
+            found = self.router.find(scope.method, scope.path)
+            if found.route.operation.roles is None:
+                response = await self._answer(found, scope, protocol, request_id, started, NOBODY)
+            else:
+                self._enter()
+                try:
+                    principal = await self._authorize(found, headers)
+                    response = await self._answer(found, scope, protocol, request_id, started, principal)
+                finally:
+                    self._admission.leave()
         except ProblemError as error:
             response = self._refuse(error, scope.path, request_id)
-        except Exception:  # noqa: BLE001  the last line of defence: logged whole, told as 500
-            self._log.exception("request failed", path=scope.path, request_id=request_id)
-            internal = ProblemError(ProblemCode.INTERNAL, "the service failed; its log has this request id")
-            response = self._refuse(internal, scope.path, request_id)
+        except Exception as error:  # noqa: BLE001  the last line of defence: logged whole, told as 500
+            problem = as_problem(error) if isinstance(error, RecsysError) else None
+            if problem is None:
+                self._log.exception("request failed", path=scope.path, request_id=request_id)
+                problem = ProblemError(
+                    ProblemCode.INTERNAL, "the service failed; its log has this request id"
+                )
+            response = self._refuse(problem, scope.path, request_id)
         head = [("content-type", response.content_type), ("x-request-id", request_id)]
         if response.headers is not None:
             head += response.headers
         protocol.response_bytes(response.status, head, response.body)
 
+    def _enter(self) -> None:
+        try:
+            self._admission.enter()
+        except ProblemError:
+            self._metrics.refused.labels("pending").inc()
+            raise
+
+    async def _authorize(self, found: Found, headers: Headers) -> Principal:
+        """Return the caller in the tenant of this request; raises 401, 403 or 429."""
+        operation = found.route.operation
+        principal = self._authenticator.recall(headers)
+        if principal is None:
+            principal = await asyncio.to_thread(self._authenticator.authenticate, headers)
+        principal = agree_on_tenant(principal, headers, found.parameters.get("tenant_id"))
+        if operation.roles is not None:
+            require_roles(principal, operation.roles, operation.path)
+        tenant = self._state.tenants.get(principal.tenant_id)
+        if principal.is_suspended or (tenant is not None and tenant.is_suspended):
+            raise ProblemError(ProblemCode.FORBIDDEN, f"tenant {principal.tenant_id!r} is suspended")
+        if operation.is_limited and tenant is not None and self._rate_limits is not None:
+            self._rate_limits.count(tenant, principal)
+        return principal
+
+    async def _answer(
+        self,
+        found: Found,
+        scope: Scope,
+        protocol: HttpProtocol,
+        request_id: str,
+        started: float,
+        principal: Principal,
+    ) -> Response:
+        body = b"" if scope.method in ("GET", "HEAD") else await read_body(scope.headers, protocol)
+        request = Request(
+            scope.method,
+            scope.path,
+            scope.headers,
+            body,
+            request_id,
+            started,
+            principal=principal,
+            parameters=found.parameters,
+            query=scope.query_string,
+        )
+        if found.route.operation.is_slow:
+            return await asyncio.to_thread(found.route.handler, request)
+        return found.route.handler(request)
+
     def _refuse(self, error: ProblemError, path: str, request_id: str) -> Response:
         self._metrics.problems.labels(error.code).inc()
-        problem = make_problem(error.code, error.detail, instance=path, request_id=request_id)
-        response = json_response(STATUS_AND_TITLE[error.code][0], problem)
+        if error.status == TOO_MANY_REQUESTS:
+            self._metrics.refused.labels("rate").inc()
+        problem = make_problem(
+            error.code, error.detail, instance=path, request_id=request_id, status=error.status
+        )
+        response = json_response(problem.status, problem)
         return Response(response.status, response.body, PROBLEM_TYPE, error.headers)

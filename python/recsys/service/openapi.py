@@ -1,88 +1,45 @@
-"""The OpenAPI document, generated from the structs of the contract."""
+"""The OpenAPI document, generated from the structs of the contract and the table of operations."""
 
 from __future__ import annotations
+
+import re
 
 import msgspec
 from msgspec import Struct
 
 from recsys import __version__
 from recsys.contracts import http
-from recsys.contracts.problems import STATUS_AND_TITLE, Problem, ProblemCode
+from recsys.contracts.problems import STATUS_AND_TITLE, TOO_MANY_REQUESTS, Problem, ProblemCode
+from recsys.service.operations import OPERATIONS, Operation
 from recsys.service.problems import PROBLEM_TYPE
 from recsys.service.transport import JSON_TYPE
 
 Json = dict[str, object]
 _REF = "#/components/schemas/{name}"
-
-
-class _Operation(Struct, frozen=True):
-    path: str
-    summary: str
-    body: type[Struct] | None
-    answer: type[Struct] | None
-    problems: tuple[ProblemCode, ...] = ()
-    media_type: str = JSON_TYPE
-
-
-_RANKING_PROBLEMS = (
-    ProblemCode.INVALID_REQUEST,
-    ProblemCode.INVALID_TENANT,
-    ProblemCode.FORBIDDEN,
-    ProblemCode.TENANT_NOT_FOUND,
-    ProblemCode.CONFIG_NOT_FOUND,
-    ProblemCode.PAYLOAD_TOO_LARGE,
-    ProblemCode.UNSUPPORTED_MEDIA_TYPE,
-    ProblemCode.UNPROCESSABLE_ENTITY,
-    ProblemCode.EXPLAIN_TOO_LARGE,
-    ProblemCode.INTERNAL,
-    ProblemCode.ARTIFACT_INCOMPATIBLE,
-)
-
-_OPERATIONS = (
-    _Operation(
-        "/v1/recommend",
-        "The best items for a user",
-        http.RecommendRequest,
-        http.ListResponse,
-        _RANKING_PROBLEMS,
-    ),
-    _Operation(
-        "/v1/recommend/validate",
-        "The request as it would be ranked",
-        http.RecommendRequest,
-        http.ValidateResponse,
-        _RANKING_PROBLEMS,
-    ),
-    _Operation(
-        "/v1/similar",
-        "The best items beside one item",
-        http.SimilarRequest,
-        http.ListResponse,
-        _RANKING_PROBLEMS,
-    ),
-    _Operation("/livez", "The process answers", None, http.HealthResponse),
-    _Operation("/readyz", "What serving needs is there", None, http.HealthResponse),
-    _Operation("/healthz", "The same as /readyz", None, http.HealthResponse),
-    _Operation("/version", "What runs", None, http.VersionResponse),
-    _Operation("/metrics", "Prometheus metrics", None, None, media_type="text/plain"),
-    _Operation("/openapi.json", "This document", None, None),
-    _Operation("/docs", "This document, for people", None, None, media_type="text/html"),
-)
 _HEALTH_PATHS = ("/readyz", "/healthz")
+_PARAMETER = re.compile(r"{(\w+)}")
+_TAG = {"description": "The quoted version of the document.", "schema": {"type": "string"}}
+_SECURITY = {
+    "bearer": {"type": "http", "scheme": "bearer", "description": "An API key, or a JSON Web Token."},
+    "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+}
 
 
 def build_openapi() -> Json:
     """Return the document (OpenAPI 3.1)."""
     structs: set[type[Struct]] = {Problem}
-    for operation in _OPERATIONS:
+    for operation in OPERATIONS:
         structs.update(struct for struct in (operation.body, operation.answer) if struct is not None)
     ordered = sorted(structs, key=lambda struct: struct.__name__)
     _, schemas = msgspec.json.schema_components(ordered, ref_template=_REF)
+    paths: dict[str, Json] = {}
+    for operation in OPERATIONS:
+        paths.setdefault(operation.path, {})[operation.method.lower()] = _describe(operation)
     return {
         "openapi": "3.1.0",
         "info": {"title": "recsys", "version": __version__, "license": {"name": "Apache-2.0"}},
-        "paths": {operation.path: _path_item(operation) for operation in _OPERATIONS},
-        "components": {"schemas": schemas},
+        "paths": paths,
+        "components": {"schemas": schemas, "securitySchemes": _SECURITY},
         "x-problem-codes": {
             str(code): {"status": status, "title": title}
             for code, (status, title) in STATUS_AND_TITLE.items()
@@ -90,35 +47,69 @@ def build_openapi() -> Json:
     }
 
 
-def _path_item(operation: _Operation) -> Json:
-    item: Json = {
-        "operationId": operation.path.strip("/").replace("/", "_").replace(".", "_"),
+def _describe(operation: Operation) -> Json:
+    described: Json = {
+        "operationId": _name(operation),
         "summary": operation.summary,
-        "parameters": [
-            {"name": "X-Request-Id", "in": "header", "required": False, "schema": {"type": "string"}},
-            *([_TENANT_PARAMETER] if operation.body else []),
-        ],
+        "parameters": _parameters(operation),
         "responses": _responses(operation),
     }
-    if operation.body is None:
-        return {"get": item}
-    item["requestBody"] = {"required": True, "content": _content(operation.body, JSON_TYPE)}
-    return {"post": item}
+    if operation.roles is not None:
+        described["description"] = f"For the roles {', '.join(sorted(operation.roles))}."
+        described["security"] = [{name: []} for name in _SECURITY]
+    if operation.body is not None:
+        described["requestBody"] = {"required": True, "content": _content(operation.body, JSON_TYPE)}
+    elif operation.method == "PUT":
+        described["requestBody"] = {"required": True, "content": {JSON_TYPE: {"schema": {}}}}
+    return described
 
 
-_TENANT_PARAMETER: Json = {
-    "name": "X-Org-Id",
-    "in": "header",
-    "required": False,
-    "schema": msgspec.json.schema(http.Name),
-    "description": "The tenant, in development mode.",
-}
+def _name(operation: Operation) -> str:
+    path = re.sub(r"[^a-z]+", "_", operation.path.removeprefix("/v1/").lower()).strip("_")
+    return f"{operation.method.lower()}_{path}" if operation.is_admin else path
 
 
-def _responses(operation: _Operation) -> Json:
-    responses: Json = {
-        "200": {"description": "OK", "content": _content(operation.answer, operation.media_type)}
-    }
+def _parameters(operation: Operation) -> list[Json]:
+    parameters: list[Json] = [
+        _parameter(name, "path", msgspec.json.schema(http.Name), is_required=True)
+        for name in _PARAMETER.findall(operation.path)
+    ]
+    if operation.query is not None:
+        for field in msgspec.structs.fields(operation.query):
+            schema = msgspec.json.schema(field.type)
+            parameters.append(_parameter(field.name, "query", _without_null(schema)))
+    parameters.append(_parameter("X-Request-Id", "header", {"type": "string"}))
+    if operation.roles is not None:
+        tenant = "The tenant; has to be that of the credentials, and of the path."
+        parameters.append(_parameter("X-Org-Id", "header", msgspec.json.schema(http.Name), tenant))
+    if operation.is_tagged:
+        names = ["If-None-Match"] if operation.method == "GET" else ["If-Match"]
+        parameters += [_parameter(name, "header", {"type": "string"}) for name in names]
+    return parameters
+
+
+def _parameter(
+    name: str, place: str, schema: Json, description: str = "", *, is_required: bool = False
+) -> Json:
+    parameter: Json = {"name": name, "in": place, "required": is_required, "schema": schema}
+    return parameter | {"description": description} if description else parameter
+
+
+def _without_null(schema: Json) -> Json:
+    """Return the schema of a parameter: one that is left out is not there, rather than null."""
+    choices = schema.get("anyOf")
+    if not isinstance(choices, list):
+        return schema
+    return next(choice for choice in choices if choice != {"type": "null"})
+
+
+def _responses(operation: Operation) -> Json:
+    good: Json = {"description": "OK", "content": _content(operation.answer, operation.media_type)}
+    responses: Json = {"200": good}
+    if operation.is_tagged:
+        good["headers"] = {"ETag": _TAG}
+        if operation.method == "GET":
+            responses["304"] = {"description": "The caller has this version", "headers": {"ETag": _TAG}}
     if operation.path in _HEALTH_PATHS:
         responses["503"] = {
             "description": "Something is missing",
@@ -127,9 +118,11 @@ def _responses(operation: _Operation) -> Json:
     codes: dict[int, list[str]] = {}
     for code in operation.problems:
         codes.setdefault(STATUS_AND_TITLE[code][0], []).append(code)
+        if code == ProblemCode.OVERLOADED and operation.is_limited:
+            codes.setdefault(TOO_MANY_REQUESTS, []).append(code)
     for status, names in sorted(codes.items()):
         responses[str(status)] = {
-            "description": ", ".join(names),
+            "description": ", ".join(dict.fromkeys(names)),
             "content": _content(Problem, PROBLEM_TYPE),
         }
     return responses

@@ -5,11 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TypeVar
 
-import msgspec
 from msgspec import Struct
 
-from recsys._native import Pseudonyms
-from recsys.contracts.config import Mode, derive_segment
+from recsys.contracts.config import Mode, TenantConfig, derive_segment
 from recsys.contracts.http import (
     DEFAULT_K,
     DEFAULT_SEGMENT,
@@ -19,12 +17,13 @@ from recsys.contracts.http import (
     SimilarRequest,
 )
 from recsys.contracts.problems import ProblemCode
-from recsys.contracts.pseudonym import identify
+from recsys.contracts.pseudonym import identify, pseudonym
+from recsys.control.principals import Principal
 from recsys.ranking.snapshot import Snapshot
-from recsys.service.auth import Principal, require_admin
+from recsys.service.auth import require_admin
+from recsys.service.pii import guard_ids
 from recsys.service.problems import ProblemError
-from recsys.service.state import Tenant
-from recsys.service.transport import JSON_TYPE, Request
+from recsys.service.tenants import ServedTenant
 
 RequestT = TypeVar("RequestT", RecommendRequest, SimilarRequest)
 
@@ -45,25 +44,8 @@ class Query(Struct, frozen=True):
     warnings: list[ListWarning]
 
 
-def decode_body(request: Request, decoder: msgspec.json.Decoder[RequestT]) -> RequestT:
-    """Return the body as a struct; raises 415 when it is not said to be JSON, 400 when it is not valid."""
-    content_type = request.headers.get("content-type")
-    if content_type != JSON_TYPE and not _is_json(content_type):
-        raise ProblemError(
-            ProblemCode.UNSUPPORTED_MEDIA_TYPE, f"content-type is {content_type!r}; send {JSON_TYPE}"
-        )
-    try:
-        return decoder.decode(request.body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise ProblemError(ProblemCode.INVALID_REQUEST, str(error)) from error
-
-
 def make_query(
-    body: RecommendRequest | SimilarRequest,
-    tenant: Tenant,
-    principal: Principal,
-    pseudonyms: Pseudonyms,
-    request_id: str,
+    body: RecommendRequest | SimilarRequest, tenant: ServedTenant, principal: Principal, request_id: str
 ) -> Query:
     """Return the query of a decoded body; raises 403, 404 or 422 as the contract says."""
     options = body.options
@@ -71,14 +53,13 @@ def make_query(
         require_admin(principal, "options.explain full")
     if options.include_trace:
         require_admin(principal, "options.include_trace")
-    snapshot = tenant.snapshots.get(body.surface)
-    if snapshot is None:
-        raise ProblemError(
-            ProblemCode.CONFIG_NOT_FOUND, f"surface: tenant {tenant.name!r} has no surface {body.surface!r}"
-        )
-    warnings: list[ListWarning] = []
-    segment = body.segment or _derive_segment(body, tenant, warnings)
-    k = _choose_k(body, tenant, warnings)
+    snapshot = tenant.snapshot(body.surface)
+    config = snapshot.config
+    if config.flags.guard_pii:
+        guard_ids(body)
+    warnings = tenant.warnings_of(body.surface)
+    segment = body.segment or _derive_segment(body, config, warnings)
+    k = _choose_k(body, config, warnings)
     if options.explain != "none" and k > MAX_EXPLAINED_K:
         raise ProblemError(
             ProblemCode.EXPLAIN_TOO_LARGE, f"k is {k}; a list is explained up to k {MAX_EXPLAINED_K}"
@@ -94,14 +75,14 @@ def make_query(
     else:
         # Nobody is named, so the list belongs to its request alone and no two of them join.
         user, anchors, mode = request_id, [body.item_id], "cooc"
-    weights = body.weights if tenant.config.flags.accept_caller_weights else None
+    weights = body.weights if config.flags.accept_caller_weights else None
     return Query(
         request=body,
         snapshot=snapshot,
         segment=segment,
         k=k,
         now=body.context.now or datetime.now(UTC),
-        user=pseudonyms.of(user),
+        user=pseudonym(tenant.salt, user),
         anchors=anchors,
         mode=mode,
         weights=None if weights is None else (weights.pop, weights.cooc, weights.emb),
@@ -110,12 +91,12 @@ def make_query(
 
 
 def _derive_segment(
-    body: RecommendRequest | SimilarRequest, tenant: Tenant, warnings: list[ListWarning]
+    body: RecommendRequest | SimilarRequest, config: TenantConfig, warnings: list[ListWarning]
 ) -> str:
     context = body.context
-    if tenant.config.segmentation:
+    if config.segmentation:
         derived = derive_segment(
-            tenant.config, locale=context.locale, country=context.country, device=context.device
+            config, locale=context.locale, country=context.country, device=context.device
         )
         if derived is not None:
             return derived
@@ -123,8 +104,10 @@ def _derive_segment(
     return DEFAULT_SEGMENT
 
 
-def _choose_k(body: RecommendRequest | SimilarRequest, tenant: Tenant, warnings: list[ListWarning]) -> int:
-    max_k = tenant.config.limits.max_k
+def _choose_k(
+    body: RecommendRequest | SimilarRequest, config: TenantConfig, warnings: list[ListWarning]
+) -> int:
+    max_k = config.limits.max_k
     if body.k is None:
         k = min(DEFAULT_K, max_k)
         warnings.append(ListWarning("DEFAULT_APPLIED", f"k: {k}"))
@@ -132,7 +115,3 @@ def _choose_k(body: RecommendRequest | SimilarRequest, tenant: Tenant, warnings:
     if body.k > max_k:
         raise ProblemError(ProblemCode.INVALID_REQUEST, f"k is {body.k}; this tenant has at most {max_k}")
     return body.k
-
-
-def _is_json(content_type: str | None) -> bool:
-    return content_type is not None and content_type.partition(";")[0].strip().lower() == JSON_TYPE

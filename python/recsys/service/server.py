@@ -2,109 +2,176 @@
 
 from __future__ import annotations
 
-import ipaddress
+import multiprocessing
 import os
 import shutil
 import socket
+import threading
+import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable
 from functools import partial
+from multiprocessing.synchronize import Event
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
-from granian import Granian
 from granian.constants import Interfaces
 from granian.log import LogLevels
-from msgspec import Struct
+from granian.server.mp import MPServer
 
-from recsys.contracts.errors import RecsysError, UsageError
-from recsys.observability.logs import configure_logs
-from recsys.service.state import DEFAULT_TENANT, State, Tenant, load_state
+from recsys.contracts.errors import RecsysError
+from recsys.service.examples import example_requests
+from recsys.service.loading import load_state
+from recsys.service.settings import ServedRoutes, ServeSettings
+from recsys.service.worker import METRICS_VARIABLE, make_app
 
-if TYPE_CHECKING:
-    from recsys.service.app import App
-
-# prometheus_client decides at import how it counts, so nothing here may import it before the variable is set.
-_METRICS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 _STOP_TIMEOUT_S = 10
+_FOLDERS = ("logs/exposures", "logs/outcomes", "logs/assignments", "control", "cache")
+Announce = Callable[[str], None]
 
 
 class ServeError(RecsysError):
     """The server cannot be started as asked."""
 
 
-class ServeOptions(Struct, frozen=True):
-    """How to serve; ``port`` 0 takes a free one."""
-
-    data_dir: Path
-    host: str
-    port: int
-    workers: int
-
-
-def serve_development(options: ServeOptions, announce: Callable[[str], None]) -> None:
+def serve(settings: ServeSettings, announce: Announce) -> None:
     """Serve until SIGTERM or SIGINT; ``announce`` is told, line by line, where and how to try it.
 
-    Raises :class:`UsageError` for a host beyond loopback, :class:`ServeError` for a port that is taken, and
-    the error of whatever makes the data unusable.
+    Raises :class:`UsageError` for a setting that cannot be used, :class:`ServeError` for a port that is taken
+    or, in development, for data that has nothing to serve, and the error of whatever cannot be opened.
     """
-    require_loopback(options.host)
-    port = reserve_port(options.host, options.port)
-    for folder in ("logs/exposures", "logs/outcomes", "logs/assignments", "control", "cache"):
-        _make_folder(options.data_dir / folder)
-    state = load_state(options.data_dir)
-    lines = example_requests(state, f"http://{options.host}:{port}")
-    del state
-    metrics_dir = options.data_dir / "cache" / "metrics"
+    settings.check()
+    settings = msgspec.structs.replace(
+        settings,
+        port=reserve_port(settings.host, settings.port),
+        admin_port=None
+        if settings.admin_port is None
+        else reserve_port(settings.admin_host, settings.admin_port),
+    )
+    data_dir = settings.sources.data_dir
+    for folder in _FOLDERS:
+        _make_folder(data_dir / folder)
+    lines = _try_state(settings)
+    metrics_dir = data_dir / "cache" / "metrics"
     shutil.rmtree(metrics_dir, ignore_errors=True)
     _make_folder(metrics_dir)
-    os.environ[_METRICS_VARIABLE] = str(metrics_dir)
-    server = Granian(
-        "recsys",
-        address=options.host,
-        port=port,
-        interface=Interfaces.RSGI,
-        workers=options.workers,
-        websockets=False,
-        log_level=LogLevels.warning,
-        workers_kill_timeout=_STOP_TIMEOUT_S,
-        # Else the death of one worker ends them all. One that keeps dying still ends the server.
-        respawn_failed_workers=True,
-    )
-    announce(f"serving {options.data_dir} at http://{options.host}:{port} (development: everybody is admin)")
+    os.environ[METRICS_VARIABLE] = str(metrics_dir)
+    # A forked worker would inherit threads in the middle of something, and an open store.
+    multiprocessing.set_start_method("spawn", force=True)
+    stopping = multiprocessing.Event()
+    server = _Server(settings, settings.host, settings.port, settings.workers, stopping)
+    admin = None
+    if settings.admin_port is not None:
+        admin = multiprocessing.Process(target=_serve_admin, args=(settings, stopping), name="recsys-admin")
+        admin.start()
+    threading.Thread(
+        target=_announce_when_up, args=(settings, lines, announce, stopping), daemon=True
+    ).start()
+    try:
+        server.run("all" if settings.admin_port is None else "public")
+    finally:
+        stopping.set()
+        if admin is not None:
+            admin.terminate()
+            admin.join(_STOP_TIMEOUT_S + settings.drain_s)
+            admin.kill()
+
+
+class _Server(MPServer):
+    """Granian whose workers are told that they are to stop some time before their sockets close."""
+
+    def __init__(self, settings: ServeSettings, host: str, port: int, workers: int, stopping: Event) -> None:
+        super().__init__(
+            "recsys",
+            address=host,
+            port=port,
+            interface=Interfaces.RSGI,
+            workers=workers,
+            websockets=False,
+            log_level=LogLevels.warning,
+            workers_kill_timeout=_STOP_TIMEOUT_S,
+            # Else the death of one worker ends them all. One that keeps dying still ends the server.
+            respawn_failed_workers=True,
+        )
+        self._settings = settings
+        self._stopping = stopping
+
+    def run(self, routes: ServedRoutes) -> None:
+        """Serve until a signal says to stop."""
+        loader = partial(make_app, self._settings, routes, self._stopping)
+        # Granian types what it is given as a callable; an RSGI application may also be an object.
+        self.serve(target_loader=loader, wrap_loader=False)  # type: ignore[arg-type]
+
+    def signal_handler_interrupt(self, *_: object, **__: object) -> None:
+        """Turn readiness off; close the sockets once that was noticed. A second signal does not wait."""
+        is_first = not self._stopping.is_set()
+        self._stopping.set()
+        if is_first and self._settings.drain_s > 0:
+            timer = threading.Timer(self._settings.drain_s, super().signal_handler_interrupt)
+            timer.daemon = True
+            timer.start()
+        else:
+            super().signal_handler_interrupt()  # type: ignore[no-untyped-call]
+
+
+def _serve_admin(settings: ServeSettings, stopping: Event) -> None:
+    """Serve the admin API, in a process of its own."""
+    if settings.admin_port is None:
+        raise ValueError("there is no admin port")
+    threading.Thread(target=_stop_with_parent, args=(os.getppid(),), daemon=True).start()
+    _Server(settings, settings.admin_host, settings.admin_port, 1, stopping).run("admin")
+
+
+def _stop_with_parent(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(1.0)
+    os._exit(1)
+
+
+def _try_state(settings: ServeSettings) -> list[str]:
+    """Load everything once before any worker does; return the lines to announce.
+
+    What cannot be opened is told here, by one process, and artifacts are fetched once.
+    """
+    state, watcher = load_state(settings.sources)
+    try:
+        data_dir = settings.sources.data_dir
+        if settings.is_development and not any(tenant.snapshots for tenant in state.tenants.values()):
+            trouble = [reason for tenant in state.tenants.values() for reason in tenant.failures.values()]
+            trouble += [watcher.registry_error] if watcher.registry_error else []
+            if trouble:
+                raise ServeError(f"{data_dir}: nothing can be served: {trouble[0]}")
+            raise ServeError(
+                f"{data_dir}: no tenant with a published surface; "
+                f"run `recsys demo prepare --data-dir {data_dir}` first"
+            )
+        url = f"http://{_authority(settings.host, settings.port)}"
+        if not settings.is_development:
+            return [f"serving {data_dir} at {url}"]
+        head = f"serving {data_dir} at {url} (development: everybody is admin)"
+        return [head, *example_requests(state, url)]
+    finally:
+        state.close()
+
+
+def _announce_when_up(settings: ServeSettings, lines: list[str], announce: Announce, stopping: Event) -> None:
+    """Tell the lines once the port answers."""
+    # A listener on all addresses of the host answers at loopback too.
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104
+    url = f"http://{_authority(host, settings.port)}/livez"
+    while not stopping.wait(0.05):
+        try:
+            with urllib.request.urlopen(url, timeout=1):
+                break
+        except (urllib.error.URLError, OSError):
+            continue
+    else:
+        return
     for line in lines:
         announce(line)
-    # Granian types what it is given as a callable; an RSGI application may also be an object with __rsgi__.
-    server.serve(target_loader=partial(_make_app, options.data_dir), wrap_loader=False)  # type: ignore[arg-type]
-
-
-def _make_app(data_dir: Path) -> App:
-    """Build the application, in the worker that runs it."""
-    from recsys.service.app import App  # noqa: PLC0415  it counts, so it waits for the variable
-    from recsys.service.auth import DevelopmentAuthenticator  # noqa: PLC0415
-
-    configure_logs()
-    forget_dead_workers(Path(os.environ[_METRICS_VARIABLE]))
-    return App(load_state(data_dir), DevelopmentAuthenticator(DEFAULT_TENANT))
-
-
-def forget_dead_workers(metrics_dir: Path) -> None:
-    """Remove the gauges of workers that are gone; what they have counted stays."""
-    for path in metrics_dir.glob("gauge_live*.db"):
-        try:
-            os.kill(int(path.stem.rpartition("_")[2]), 0)
-        except ProcessLookupError:
-            path.unlink(missing_ok=True)
-
-
-def require_loopback(host: str) -> None:
-    """Raise :class:`UsageError` unless ``host`` is ``localhost`` or a loopback address."""
-    try:
-        is_loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        is_loopback = False
-    if not is_loopback:
-        raise UsageError(f"--host {host}: --dev trusts everybody, so it binds to loopback only (127.0.0.1)")
+    if settings.admin_port is not None:
+        announce(f"admin API at http://{_authority(settings.admin_host, settings.admin_port)}")
 
 
 def reserve_port(host: str, port: int) -> int:
@@ -120,33 +187,8 @@ def reserve_port(host: str, port: int) -> int:
     return chosen
 
 
-def example_requests(state: State, url: str) -> list[str]:
-    """Return two curl lines that work: a recommendation, and what goes with a popular item."""
-    tenant = state.tenants.get(DEFAULT_TENANT) or next(iter(state.tenants.values()))
-    surface, item_id = _popular_item(tenant)
-    header = "" if tenant.name == DEFAULT_TENANT else f" -H 'x-org-id: {tenant.name}'"
-    recommend = {"surface": surface, "user": {"user_id": "u1"}, "k": 5, "anchors": {"item_ids": [item_id]}}
-    bodies = {"recommend": recommend, "similar": {"surface": surface, "item_id": item_id, "k": 5}}
-    return [
-        f"curl -s {url}/v1/{path} -H 'content-type: application/json'{header} -d '{_shell_json(body)}'"
-        for path, body in bodies.items()
-    ]
-
-
-def _popular_item(tenant: Tenant) -> tuple[str, str]:
-    """Return a surface and a popular item of it that has neighbours, else its first item."""
-    surface, snapshot = next(iter(tenant.snapshots.items()))
-    popularity, cooc = snapshot.signals.get("popularity"), snapshot.signals.get("cooc")
-    if popularity is not None:
-        for key in popularity.keys(0, 1):
-            for item_id, _ in popularity.ranked(snapshot.catalog, key, 100) or []:
-                if cooc is None or cooc.ranked(snapshot.catalog, item_id, 1):
-                    return surface, item_id
-    return surface, snapshot.catalog.item_at(0).item_id
-
-
-def _shell_json(body: object) -> str:
-    return msgspec.json.encode(body).decode().replace("'", "'\\''")
+def _authority(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _make_folder(folder: Path) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Mapping
+from types import MappingProxyType
 from typing import Protocol
 
 import msgspec
@@ -10,8 +11,13 @@ from granian._granian import RSGIProtocolClosed
 
 from recsys.contracts.http import MAX_BODY_BYTES
 from recsys.contracts.problems import ProblemCode
+from recsys.control.principals import Principal
 from recsys.service.problems import ProblemError
 
+NOBODY = Principal("", "", frozenset())
+"""The principal of an open route, which has none."""
+
+NO_PARAMETERS: Mapping[str, str] = MappingProxyType({})
 JSON_TYPE = "application/json"
 _JSON_ENCODER = msgspec.json.Encoder()
 
@@ -32,6 +38,7 @@ class Scope(Protocol):
     proto: str
     method: str
     path: str
+    query_string: str
 
     @property
     def headers(self) -> Headers:
@@ -52,12 +59,32 @@ class HttpProtocol(Protocol):
 
 
 class Request:
-    """A request with its body read."""
+    """A request with its body read, its caller known, and its path taken apart."""
 
-    __slots__ = ("body", "headers", "method", "path", "request_id", "started")
+    __slots__ = (
+        "body",
+        "headers",
+        "method",
+        "parameters",
+        "path",
+        "principal",
+        "query",
+        "request_id",
+        "started",
+    )
 
     def __init__(
-        self, method: str, path: str, headers: Headers, body: bytes, request_id: str, started: float
+        self,
+        method: str,
+        path: str,
+        headers: Headers,
+        body: bytes,
+        request_id: str,
+        started: float,
+        *,
+        principal: Principal = NOBODY,
+        parameters: Mapping[str, str] = NO_PARAMETERS,
+        query: str = "",
     ) -> None:
         """``started`` is the reading of ``time.perf_counter`` at which the head had arrived."""
         self.method = method
@@ -66,6 +93,9 @@ class Request:
         self.body = body
         self.request_id = request_id
         self.started = started
+        self.principal = principal
+        self.parameters = parameters
+        self.query = query
 
 
 class Response:

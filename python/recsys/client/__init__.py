@@ -1,1 +1,0 @@
-"""A client of the HTTP API with typed requests and answers."""

@@ -1,0 +1,113 @@
+"""The bodies of the admin API, under ``/v1/admin/tenants/{tenant_id}``."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from recsys.contracts.http import ListResponse, Name, RecommendRequest
+
+MAX_COMMENT = 500
+DEFAULT_PAGE = 100
+MAX_PAGE = 1000
+
+Version = Annotated[str, Meta(min_length=1, max_length=128, description="A version of the history.")]
+Comment = Annotated[
+    str, Meta(max_length=MAX_COMMENT, description="Why; kept in the history and the audit trail.")
+]
+InvalidateTarget = Literal["rules", "config", "popularity"]
+
+
+class RollbackRequest(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """``{}`` for the version before the current one, or the version to go back to."""
+
+    to: Version | None = None
+    comment: Comment = ""
+
+
+class DocumentVersion(Struct, frozen=True):
+    """One version of a document: what a ``PUT`` made, by whom, when and why."""
+
+    version: str
+    number: int
+    author: str
+    comment: str
+    time: datetime
+    is_current: bool
+
+
+class DocumentHistory(Struct, frozen=True):
+    """The versions of a document, newest first."""
+
+    versions: list[DocumentVersion]
+
+
+class ReleaseVersion(Struct, frozen=True):
+    """One release of a surface."""
+
+    version: str
+    parent: str | None
+    updated_at: datetime
+    kinds: list[str]
+    is_current: bool
+
+
+class ReleaseHistory(Struct, frozen=True):
+    """The releases of a surface, newest first."""
+
+    versions: list[ReleaseVersion]
+
+
+class InvalidateRequest(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """What every worker shall read and compile anew."""
+
+    targets: Annotated[list[InvalidateTarget], Meta(min_length=1, max_length=3)]
+    surface: Name | None = None
+
+
+class InvalidateResponse(Struct, frozen=True):
+    """What was asked for; done once ``/version`` of a worker tells this generation, or a later one."""
+
+    targets: list[InvalidateTarget]
+    surface: str | None
+    generation: int
+
+
+class AuditRecord(Struct, frozen=True, omit_defaults=True):
+    """One change. ``before`` and ``after`` name versions or states, for operators and admins alone."""
+
+    id: int
+    time: datetime
+    actor: str
+    action: str
+    subject: str
+    comment: str
+    hash: str
+    before: str | None = None
+    after: str | None = None
+
+
+class AuditPage(Struct, frozen=True):
+    """Entries, newest first. ``next_before_id`` gives the page after this one, ``null`` if there is none."""
+
+    entries: list[AuditRecord]
+    next_before_id: int | None
+
+
+class PreviewRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """A rules document that is not put, and a request to try it on."""
+
+    rules: Annotated[
+        msgspec.Raw, Meta(description="A rules document: an array of rules, or an object with `rules`.")
+    ]
+    request: RecommendRequest
+
+
+class PreviewResponse(Struct, frozen=True):
+    """The list as it is served now, and as it would be. Nothing was stored or logged."""
+
+    before: ListResponse
+    after: ListResponse

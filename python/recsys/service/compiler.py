@@ -1,0 +1,110 @@
+"""Compiles tenants: from documents and releases to snapshots, beside the ones that serve."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+from msgspec import Struct
+
+from recsys.contracts.config import TenantConfig, parse_config
+from recsys.contracts.errors import RecsysError
+from recsys.contracts.rules import parse_rules
+from recsys.control.store import Reader
+from recsys.control.tenants import Tenant
+from recsys.control.versions import DocumentKind, StoredDocument, current_document, current_revision
+from recsys.ranking.snapshot import DEFAULT_CONFIG_VERSION, DEFAULT_RULES_VERSION, Snapshot
+from recsys.service.tenants import ServedTenant, TenantDocuments
+
+BUILT_IN = TenantDocuments(TenantConfig(), (), DEFAULT_CONFIG_VERSION, DEFAULT_RULES_VERSION)
+"""What a tenant has before anything was put."""
+
+
+class Release(Struct, frozen=True):
+    """What a manifest of one surface names: its version, and where its artifacts lie here, by kind."""
+
+    version: str
+    artifacts: Mapping[str, Path]
+
+
+def read_documents(reader: Reader, tenant_id: str, before: TenantDocuments = BUILT_IN) -> TenantDocuments:
+    """Return the current documents of a tenant; one whose version is that of ``before`` is not parsed again.
+
+    Raises ``InvalidDocument`` for one that this release does not take, though an earlier one did.
+    """
+    config, rules = (_current(reader, tenant_id, kind) for kind in ("config", "rules"))
+    config_version = DEFAULT_CONFIG_VERSION if config is None else config.revision.version
+    rules_version = DEFAULT_RULES_VERSION if rules is None else rules.revision.version
+    parsed_config, parsed_rules = before.config, before.rules
+    if config_version != before.config_version:
+        parsed_config = BUILT_IN.config if config is None else parse_config(config.data)
+    if rules_version != before.rules_version:
+        parsed_rules = () if rules is None else parse_rules(rules.data)
+    return TenantDocuments(parsed_config, parsed_rules, config_version, rules_version)
+
+
+def _current(reader: Reader, tenant_id: str, kind: DocumentKind) -> StoredDocument | None:
+    if current_revision(reader, tenant_id, kind) is None:
+        return None
+    return current_document(reader, tenant_id, kind)
+
+
+def compile_tenant(
+    tenant: Tenant,
+    documents: TenantDocuments,
+    releases: Mapping[str, Release],
+    release_failures: Mapping[str, str],
+    before: ServedTenant | None,
+    *,
+    anew: bool = False,
+) -> ServedTenant:
+    """Return the tenant with a snapshot for each surface of ``releases``.
+
+    A snapshot of ``before`` with the same versions is kept unless ``anew``. What cannot be compiled keeps the
+    snapshot of ``before`` and is told in ``failures``; nothing is raised.
+    """
+    old = {} if before is None else before.snapshots
+    snapshots: dict[str, Snapshot] = {}
+    failures = dict(release_failures)
+    for surface, release in releases.items():
+        kept = old.get(surface)
+        if kept is not None and not anew and _is_current(kept, documents, release):
+            snapshots[surface] = kept
+            continue
+        try:
+            snapshots[surface] = _compile(tenant.tenant_id, surface, documents, release, kept)
+        except RecsysError as error:
+            failures[surface] = str(error)
+            if kept is not None:
+                snapshots[surface] = kept
+    return ServedTenant(
+        tenant.tenant_id, tenant.salt, tenant.state == "suspended", documents, snapshots, failures
+    )
+
+
+def _compile(
+    tenant: str, surface: str, documents: TenantDocuments, release: Release, kept: Snapshot | None
+) -> Snapshot:
+    snapshot = Snapshot(
+        tenant,
+        surface,
+        release.artifacts,
+        manifest_version=release.version,
+        config=documents.config,
+        rules=documents.rules,
+        config_version=documents.config_version,
+        rules_version=documents.rules_version,
+    )
+    if kept is not None:
+        snapshot.compile_plans_of(kept, datetime.now(UTC))
+    return snapshot
+
+
+def _is_current(snapshot: Snapshot, documents: TenantDocuments, release: Release) -> bool:
+    versions = snapshot.versions
+    return (
+        versions.config_version == documents.config_version
+        and versions.rules_version == documents.rules_version
+        and versions.manifest_version == release.version
+    )

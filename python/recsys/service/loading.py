@@ -1,0 +1,48 @@
+"""Opens what a worker serves from: the control store, the registry with its local cache, and the log."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from msgspec import Struct
+
+from recsys.artifacts.cache import DEFAULT_MAX_BYTES, ArtifactCache
+from recsys.artifacts.registry import open_registry
+from recsys.control.plane import ControlPlane
+from recsys.eventlog.log import EventLog
+from recsys.eventlog.parts import PartWriter
+from recsys.service.releases import Releases
+from recsys.service.state import State
+from recsys.service.watcher import Watcher
+
+
+class Sources(Struct, frozen=True):
+    """Where a worker finds things; ``registry`` is a URL or a folder, by default that of the data folder."""
+
+    data_dir: Path
+    registry: str | None = None
+    cache_bytes: int = DEFAULT_MAX_BYTES
+
+    @property
+    def registry_url(self) -> str:
+        """The registry that is meant."""
+        return self.registry or str(self.data_dir / "registry")
+
+
+def load_state(sources: Sources) -> tuple[State, Watcher]:
+    """Open and compile everything once; call ``start`` of the watcher to keep it up to date.
+
+    Raises an error that says what cannot be opened; a surface that cannot be compiled is told by the state.
+    """
+    data_dir = sources.data_dir
+    registry = open_registry(sources.registry_url)
+    cache = ArtifactCache(data_dir / "cache" / "artifacts", sources.cache_bytes)
+    exposures = EventLog(PartWriter(data_dir / "logs" / "exposures"))
+    state = State(ControlPlane.open(data_dir / "control"), registry, exposures)
+    watcher = Watcher(state, Releases(registry, cache))
+    try:
+        watcher.refresh()
+    except BaseException:
+        state.close()
+        raise
+    return state, watcher

@@ -1,0 +1,212 @@
+"""Every operation of the API: its shapes, who may call it, and the problems that it may answer with.
+
+The router and the OpenAPI document are both made from this table, so neither has what the other lacks.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from recsys.contracts import admin, http
+from recsys.contracts.problems import ProblemCode
+from recsys.control.keys import Role
+from recsys.service.admin_audit import AuditQuery
+from recsys.service.admin_documents import PageQuery, PutQuery, ShowQuery
+from recsys.service.auth import EDITORS, EVERY_ROLE, READERS
+from recsys.service.transport import JSON_TYPE
+
+TENANT_PATH = "/v1/admin/tenants/{tenant_id}"
+
+
+class Operation(Struct, frozen=True, kw_only=True):
+    """One method of one path. A segment of the path in braces is a parameter.
+
+    ``roles`` may call it, ``None`` is everybody; the parameter ``tenant_id`` has to be the caller's tenant.
+    ``is_limited`` counts against the rate limits of the tenant. ``is_slow`` says that the handler may wait
+    (for a disk, a network), so that it runs in a thread of its own. ``has_document`` says that the body, or
+    the answer, is a JSON document whose own schema checks it.
+    """
+
+    method: str
+    path: str
+    summary: str
+    body: type[Struct] | None = None
+    answer: type[Struct] | None = None
+    query: type[Struct] | None = None
+    roles: frozenset[Role] | None = None
+    problems: tuple[ProblemCode, ...] = ()
+    media_type: str = JSON_TYPE
+    is_limited: bool = False
+    is_slow: bool = False
+    has_document: bool = False
+    is_tagged: bool = False
+    """Whether the answer has an ``ETag``, and ``If-Match`` and ``If-None-Match`` are heard."""
+
+    @property
+    def is_admin(self) -> bool:
+        """Whether this belongs to the admin API."""
+        return self.path.startswith(TENANT_PATH)
+
+
+_CALLER = (
+    ProblemCode.INVALID_REQUEST,
+    ProblemCode.INVALID_TENANT,
+    ProblemCode.AUTH_REQUIRED,
+    ProblemCode.AUTH_INVALID,
+    ProblemCode.FORBIDDEN,
+    ProblemCode.TENANT_SCOPE_REQUIRED,
+    ProblemCode.TENANT_SCOPE_MISMATCH,
+    ProblemCode.TENANT_SCOPE_INVALID,
+    ProblemCode.TENANT_NOT_FOUND,
+    ProblemCode.INTERNAL,
+    ProblemCode.OVERLOADED,
+)
+_BODY = (ProblemCode.PAYLOAD_TOO_LARGE, ProblemCode.UNSUPPORTED_MEDIA_TYPE)
+_RANKING = (
+    *_CALLER,
+    *_BODY,
+    ProblemCode.CONFIG_NOT_FOUND,
+    ProblemCode.UNPROCESSABLE_ENTITY,
+    ProblemCode.EXPLAIN_TOO_LARGE,
+    ProblemCode.ARTIFACT_INCOMPATIBLE,
+)
+
+
+def _ranking(path: str, summary: str, body: type[Struct], answer: type[Struct]) -> Operation:
+    return Operation(
+        method="POST",
+        path=path,
+        summary=summary,
+        body=body,
+        answer=answer,
+        roles=EVERY_ROLE,
+        problems=_RANKING,
+        is_limited=True,
+    )
+
+
+def _admin(method: str, below: str, summary: str, **rest: object) -> Operation:
+    changes = method != "GET"
+    problems = (*_CALLER, *(_BODY if changes else ()), *rest.pop("problems", ()))  # type: ignore[misc]
+    fields = {"roles": EDITORS if changes else READERS, "is_slow": True} | rest
+    return Operation(
+        method=method,
+        path=f"{TENANT_PATH}/{below}",
+        summary=summary,
+        problems=problems,
+        **fields,  # type: ignore[arg-type]
+    )
+
+
+def _documents(kind: str, not_found: ProblemCode, invalid: ProblemCode) -> tuple[Operation, ...]:
+    stale = ProblemCode.VERSION_MISMATCH
+    return (
+        _admin(
+            "GET",
+            kind,
+            f"The {kind} document",
+            query=ShowQuery,
+            problems=(not_found,),
+            has_document=True,
+            is_tagged=True,
+        ),
+        _admin(
+            "PUT",
+            kind,
+            f"Make a {kind} document current",
+            query=PutQuery,
+            answer=admin.DocumentVersion,
+            problems=(invalid, stale),
+            has_document=True,
+            is_tagged=True,
+        ),
+        _admin(
+            "GET",
+            f"{kind}/versions",
+            f"The versions of the {kind} document",
+            query=PageQuery,
+            answer=admin.DocumentHistory,
+        ),
+        _admin(
+            "POST",
+            f"{kind}/rollback",
+            f"Make an earlier {kind} document current",
+            body=admin.RollbackRequest,
+            answer=admin.DocumentVersion,
+            problems=(not_found, stale),
+            is_tagged=True,
+        ),
+    )
+
+
+_RELEASE_PROBLEMS = (ProblemCode.CONFIG_NOT_FOUND, ProblemCode.ARTIFACT_INCOMPATIBLE)
+
+OPERATIONS: tuple[Operation, ...] = (
+    _ranking("/v1/recommend", "The best items for a user", http.RecommendRequest, http.ListResponse),
+    _ranking(
+        "/v1/recommend/validate",
+        "The request as it would be ranked",
+        http.RecommendRequest,
+        http.ValidateResponse,
+    ),
+    _ranking("/v1/similar", "The best items beside one item", http.SimilarRequest, http.ListResponse),
+    *_documents("config", ProblemCode.CONFIG_NOT_FOUND, ProblemCode.INVALID_CONFIG),
+    *_documents("rules", ProblemCode.RULES_NOT_FOUND, ProblemCode.INVALID_RULES),
+    _admin(
+        "POST",
+        "rules/preview",
+        "A request before and after other rules",
+        body=admin.PreviewRequest,
+        answer=admin.PreviewResponse,
+        problems=(
+            ProblemCode.INVALID_RULES,
+            ProblemCode.CONFIG_NOT_FOUND,
+            ProblemCode.UNPROCESSABLE_ENTITY,
+            ProblemCode.EXPLAIN_TOO_LARGE,
+            ProblemCode.ARTIFACT_INCOMPATIBLE,
+        ),
+    ),
+    _admin(
+        "GET",
+        "manifests/{surface}",
+        "The manifest that a surface serves",
+        problems=_RELEASE_PROBLEMS,
+        has_document=True,
+        is_tagged=True,
+    ),
+    _admin(
+        "GET",
+        "manifests/{surface}/versions",
+        "The releases of a surface",
+        query=PageQuery,
+        answer=admin.ReleaseHistory,
+        problems=_RELEASE_PROBLEMS,
+    ),
+    _admin(
+        "POST",
+        "manifests/{surface}/rollback",
+        "Point at an earlier release",
+        body=admin.RollbackRequest,
+        problems=(*_RELEASE_PROBLEMS, ProblemCode.VERSION_MISMATCH),
+        has_document=True,
+        is_tagged=True,
+    ),
+    _admin(
+        "POST",
+        "cache/invalidate",
+        "Compile a tenant anew in every worker",
+        body=admin.InvalidateRequest,
+        answer=admin.InvalidateResponse,
+        problems=(ProblemCode.INVALID_TARGETS,),
+    ),
+    _admin("GET", "audit", "Who changed what", query=AuditQuery, answer=admin.AuditPage),
+    Operation(method="GET", path="/livez", summary="The process answers", answer=http.HealthResponse),
+    Operation(
+        method="GET", path="/readyz", summary="What serving needs is there", answer=http.HealthResponse
+    ),
+    Operation(method="GET", path="/healthz", summary="The same as /readyz", answer=http.HealthResponse),
+    Operation(method="GET", path="/version", summary="What runs", answer=http.VersionResponse),
+    Operation(method="GET", path="/metrics", summary="Prometheus metrics", media_type="text/plain"),
+    Operation(method="GET", path="/openapi.json", summary="This document"),
+    Operation(method="GET", path="/docs", summary="This document, for people", media_type="text/html"),
+)

@@ -1,0 +1,70 @@
+"""Puts the handlers of the service and its operations together."""
+
+from __future__ import annotations
+
+from recsys.observability.metrics import Metrics
+from recsys.service.admin_audit import AdminAudit
+from recsys.service.admin_cache import AdminCache
+from recsys.service.admin_documents import AdminDocuments
+from recsys.service.admin_manifests import AdminManifests
+from recsys.service.admin_preview import AdminPreview
+from recsys.service.documentation import Documentation
+from recsys.service.health import Health
+from recsys.service.lists import Lists
+from recsys.service.operations import OPERATIONS, TENANT_PATH
+from recsys.service.routes import Handler, Route, Router
+from recsys.service.settings import ServedRoutes
+from recsys.service.state import State
+from recsys.service.watcher import Watcher
+
+
+def make_router(state: State, watcher: Watcher, metrics: Metrics, served: ServedRoutes) -> Router:
+    """Return the router of a worker."""
+    handlers = _handlers(state, watcher, metrics)
+    routes = [Route(operation, handlers.pop((operation.method, operation.path))) for operation in OPERATIONS]
+    if handlers:
+        raise LookupError(f"no operation has the handlers of {sorted(handlers)}")
+    return Router([route for route in routes if _is_served(route, served)])
+
+
+def _is_served(route: Route, served: ServedRoutes) -> bool:
+    operation = route.operation
+    if operation.roles is None or served == "all":
+        return True
+    return operation.is_admin == (served == "admin")
+
+
+def _handlers(state: State, watcher: Watcher, metrics: Metrics) -> dict[tuple[str, str], Handler]:
+    lists = Lists(state, metrics)
+    health = Health(state, watcher, metrics)
+    documentation = Documentation()
+    config, rules = AdminDocuments(state.plane, "config"), AdminDocuments(state.plane, "rules")
+    manifests = AdminManifests(state.plane, state.registry, watcher)
+    below: dict[tuple[str, str], Handler] = {
+        ("GET", "config"): config.show,
+        ("PUT", "config"): config.put,
+        ("GET", "config/versions"): config.history,
+        ("POST", "config/rollback"): config.roll_back,
+        ("GET", "rules"): rules.show,
+        ("PUT", "rules"): rules.put,
+        ("GET", "rules/versions"): rules.history,
+        ("POST", "rules/rollback"): rules.roll_back,
+        ("POST", "rules/preview"): AdminPreview(state, lists).preview,
+        ("GET", "manifests/{surface}"): manifests.show,
+        ("GET", "manifests/{surface}/versions"): manifests.history,
+        ("POST", "manifests/{surface}/rollback"): manifests.roll_back,
+        ("POST", "cache/invalidate"): AdminCache(state).invalidate,
+        ("GET", "audit"): AdminAudit(state.plane).show,
+    }
+    return {(method, f"{TENANT_PATH}/{path}"): handler for (method, path), handler in below.items()} | {
+        ("POST", "/v1/recommend"): lists.recommend,
+        ("POST", "/v1/recommend/validate"): lists.validate,
+        ("POST", "/v1/similar"): lists.similar,
+        ("GET", "/livez"): health.livez,
+        ("GET", "/readyz"): health.readyz,
+        ("GET", "/healthz"): health.readyz,
+        ("GET", "/version"): health.version,
+        ("GET", "/metrics"): health.metrics,
+        ("GET", "/openapi.json"): documentation.openapi,
+        ("GET", "/docs"): documentation.page,
+    }

@@ -1,0 +1,64 @@
+"""A tenant as requests see it: one immutable value, replaced as a whole by every change."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from msgspec import Struct
+
+from recsys.contracts.config import TenantConfig
+from recsys.contracts.http import ListWarning
+from recsys.contracts.problems import ProblemCode
+from recsys.contracts.rules import Rule
+from recsys.ranking.snapshot import Snapshot
+from recsys.service.problems import ProblemError
+
+
+class TenantDocuments(Struct, frozen=True):
+    """The documents that a tenant's snapshots are compiled from, parsed, with their versions."""
+
+    config: TenantConfig
+    rules: tuple[Rule, ...]
+    config_version: str
+    rules_version: str
+
+
+class ServedTenant(Struct, frozen=True):
+    """A tenant: the salt of its pseudonyms, its documents, and a snapshot for each surface.
+
+    ``failures`` says for each surface that could not be compiled anew why not; its snapshot, if it has one,
+    is the last that could.
+    """
+
+    name: str
+    salt: bytes
+    is_suspended: bool
+    documents: TenantDocuments
+    snapshots: Mapping[str, Snapshot]
+    failures: Mapping[str, str]
+
+    @property
+    def config(self) -> TenantConfig:
+        """The config document; a snapshot may still rank by an earlier one, its own ``config``."""
+        return self.documents.config
+
+    def snapshot(self, surface: str) -> Snapshot:
+        """Return what serves a surface; raises 404 when there is no such surface, 503 when it is unusable."""
+        snapshot = self.snapshots.get(surface)
+        if snapshot is not None:
+            return snapshot
+        failure = self.failures.get(surface)
+        if failure is not None:
+            raise ProblemError(ProblemCode.ARTIFACT_INCOMPATIBLE, f"surface {surface!r}: {failure}")
+        raise ProblemError(
+            ProblemCode.CONFIG_NOT_FOUND, f"surface: tenant {self.name!r} has no surface {surface!r}"
+        )
+
+    def has_surface(self, surface: str) -> bool:
+        """Whether there is such a surface, usable or not."""
+        return surface in self.snapshots or surface in self.failures
+
+    def warnings_of(self, surface: str) -> list[ListWarning]:
+        """Return the warnings that every list of a surface carries at the moment."""
+        failure = self.failures.get(surface) if self.failures else None
+        return [] if failure is None else [ListWarning("SERVING_LAST_KNOWN_GOOD", failure)]
