@@ -18,6 +18,7 @@ __all__ = [
     "ItemGroup",
     "Plan",
     "PopularityBuilder",
+    "Pseudonyms",
     "Ranked",
     "RuleSet",
     "Rung",
@@ -190,6 +191,14 @@ def hash_strings(offsets: Buffer, data: Buffer) -> bytes:
 def ordinals_of(catalog: Catalog, offsets: Buffer, data: Buffer) -> bytes:
     """Ordinals (u32, little-endian; 0xFFFFFFFF unknown) of an Arrow string array of item ids."""
 
+@final
+class Pseudonyms:
+    """Pseudonyms under one salt: lower-case hex HMAC-SHA256, 64 characters."""
+
+    def __new__(cls, salt: bytes) -> Self: ...
+    def of(self, user_id: str) -> str:
+        """As :func:`recsys.contracts.pseudonym.pseudonym`."""
+
 # ---- ranking ----
 
 @final
@@ -287,10 +296,18 @@ class Plan:
 class Ranked:
     """A ranked list and what a response says about it."""
 
+    def __len__(self) -> int: ...
     @property
     def item_ids(self) -> list[str]: ...
     @property
     def scores(self) -> list[float]: ...
+    def encode_items(self, before: bytes, after: bytes, *, first_rank: int = 1) -> bytes:
+        """``before``, the JSON array of ``item_id``, ``rank`` and ``score``, and ``after``, in one piece.
+
+        The array is what msgspec gives for as many :class:`recsys.contracts.http.RankedItem`.
+        """
+    def encode_exposed(self, before: bytes, after: bytes, *, first_rank: int = 1) -> bytes:
+        """As :meth:`encode_items`, for :class:`recsys.contracts.records.ExposedItem`: without the scores."""
     @property
     def reasons(self) -> list[list[str]]:
         """Per item: names of the sources that gave it, ``pin:RULE``, ``boost:RULE``, ``fallback:RUNG``."""
@@ -313,7 +330,9 @@ class Ranked:
         """Per source: (name, keys asked for, keys found)."""
     @property
     def is_plain(self) -> bool:
-        """Whether there is nothing to warn about: every key found, nothing dropped, injected or refilled."""
+        """Whether there is nothing to warn about, an allow-list aside: some items, every key found, and
+        nothing dropped by a constraint, injected or refilled.
+        """
     @property
     def candidates(self) -> list[tuple[str, int]]:
         """Per source, with ``explain``: (name, candidates gathered)."""

@@ -13,23 +13,23 @@ from pathlib import Path
 import pytest
 
 from recsys.control.lmdb_store import LmdbStore
+from recsys.control.locations import StoreLocation
 from recsys.control.plane import ControlPlane
-from recsys.control.store import ControlError, Table, Writer
+from recsys.control.store import Table
 
 WRITER = Path(__file__).with_name("writer_process.py")
 KILLS = int(os.environ.get("RECSYS_TEST_KILLS", "8"))
 
 
-def test_what_was_acknowledged_survives_kills_at_random_moments(tmp_path: Path) -> None:
-    folder = tmp_path / "control"
-    plane = ControlPlane.open(folder)
+@pytest.mark.slow
+def test_what_was_acknowledged_survives_kills_at_random_moments(location: StoreLocation) -> None:
+    command = [sys.executable, str(WRITER), str(location.secret_folder), location.url or ""]
+    plane = ControlPlane.open(location)
     plane.create_tenant("demo", actor="test")
     plane.close()
     moments = random.Random(4)
     for _ in range(KILLS):
-        writer = subprocess.Popen(
-            [sys.executable, str(WRITER), str(folder)], stdout=subprocess.PIPE, text=True
-        )
+        writer = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert writer.stdout is not None
         acknowledged = [writer.stdout.readline().strip()]
         time.sleep(moments.uniform(0.0, 0.05))
@@ -38,7 +38,7 @@ def test_what_was_acknowledged_survives_kills_at_random_moments(tmp_path: Path) 
         writer.stdout.close()
         writer.wait()
 
-        plane = ControlPlane.open(folder)
+        plane = ControlPlane.open(location)
         plane.verify()
         audited = [entry.after for entry in plane.audit_entries("demo", limit=1_000_000)][::-1]
         # At most one change was committed and not yet told when the kill came.
@@ -96,32 +96,3 @@ def test_reads_of_other_threads_go_on_while_the_map_grows(tmp_path: Path) -> Non
         thread.join()
     store.close()
     assert seen == sorted(seen)
-
-
-def test_a_failed_change_leaves_nothing_behind(tmp_path: Path) -> None:
-    store = LmdbStore(tmp_path / "c")
-
-    def change(writer: Writer) -> None:
-        writer.put(Table.DOCUMENTS, b"a", b"1")
-        raise ValueError("stop")
-
-    with pytest.raises(ValueError, match="stop"):
-        store.update(change)
-    with store.read() as reader:
-        assert reader.get(Table.DOCUMENTS, b"a") is None
-        with pytest.raises(ControlError, match="inside another"):
-            store.update(lambda writer: None)
-    store.close()
-
-
-def test_scan_keeps_to_its_prefix_in_both_directions(tmp_path: Path) -> None:
-    store = LmdbStore(tmp_path / "c")
-    names = [b"a\0\x01", b"a\0\xff", b"ab\0\x01", b"b"]
-    for name in names:
-        store.update(lambda writer, n=name: writer.put(Table.REVISIONS, n, b""))
-    with store.read() as reader:
-        assert [key for key, _ in reader.scan(Table.REVISIONS, b"a\0")] == names[:2]
-        assert [key for key, _ in reader.scan(Table.REVISIONS, b"a\0", reverse=True)] == names[1::-1]
-        assert [key for key, _ in reader.scan(Table.REVISIONS, reverse=True)] == names[::-1]
-        assert list(reader.scan(Table.REVISIONS, b"zz", reverse=True)) == []
-    store.close()

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import duckdb
+import obstore
 import pyarrow.parquet as pq
 import pytest
 
@@ -152,79 +155,115 @@ def test_equal_outcomes_are_one(tmp_path: Path) -> None:
     assert partition.surface == "_unknown"
 
 
+class KilledError(BaseException):
+    """Stands for the end of the process at a system call."""
+
+
+def die_after(calls: int, monkeypatch: pytest.MonkeyPatch, end: Callable[[], None]) -> None:
+    """Let the process end at a system call of compaction or shipping, after so many."""
+    left = iter(range(calls))
+
+    def dying(real: Callable[..., object]) -> Callable[..., object]:
+        def call(*arguments: object, **named: object) -> object:
+            if next(left, None) is None:
+                end()
+            return real(*arguments, **named)
+
+        return call
+
+    for module, name in ((os, "fsync"), (Path, "replace"), (Path, "unlink"), (obstore, "put")):
+        monkeypatch.setattr(module, name, dying(getattr(module, name)))
+
+
+def end_here() -> None:
+    raise KilledError
+
+
+def check_compacted(logs: Path) -> None:
+    # Between commit and end a record may be there twice, never not at all.
+    for log in ("exposures", "outcomes"):
+        assert set(request_ids(logs / log)) == {f"r{n}" for n in range(6)}
+    compact(logs)
+    for log in ("exposures", "outcomes"):
+        assert request_ids(logs / log) == Counter(f"r{n}" for n in range(6))
+        assert not list((logs / log).rglob("*.tmp"))
+        assert not list((logs / log / journal.FOLDER).glob("*.json"))
+
+
+def check_shipped(logs: Path) -> None:
+    store = Path(f"{logs}-store")
+    ship_logs(logs, f"file://{store}")
+    local = {p.relative_to(logs): p.read_bytes() for log in logs.iterdir() for _, p in compacted_files(log)}
+    assert {p.relative_to(store): p.read_bytes() for p in store.rglob("*.parquet")} == local
+    assert ship_logs(logs, f"file://{store}").files == 0
+
+
+def test_a_compaction_ended_anywhere_loses_nothing_and_the_next_run_leaves_nothing_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for calls in range(1, 60, 3):
+        logs = tmp_path / str(calls)
+        fill(logs, 6)
+        with monkeypatch.context() as patched:
+            die_after(calls, patched, end_here)
+            try:
+                compact(logs)
+            except KilledError:
+                is_ended = True
+            else:
+                is_ended = False
+        check_compacted(logs)
+        if not is_ended:
+            return
+    raise AssertionError("no run came to its end")
+
+
+def test_shipping_ended_anywhere_leaves_each_file_once_in_the_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for calls in range(0, 60, 3):
+        logs = tmp_path / str(calls)
+        fill(logs, 4)
+        compact(logs)
+        with monkeypatch.context() as patched:
+            die_after(calls, patched, end_here)
+            try:
+                ship_logs(logs, f"file://{logs}-store")
+            except KilledError:
+                is_ended = True
+            else:
+                is_ended = False
+        check_shipped(logs)
+        if not is_ended:
+            return
+    raise AssertionError("no run came to its end")
+
+
 KILLED = """
 import os, signal, sys, time
 from pathlib import Path
-from recsys.eventlog import compaction, journal, shipping
-left = int(sys.argv[3])
-def dying(name, module):
-    real = getattr(module, name)
-    def wrapped(*arguments, **named):
-        global left
-        left -= 1
-        if left < 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return real(*arguments, **named)
-    setattr(module, name, wrapped)
-dying("fsync", os)
-dying("replace", Path)
-dying("unlink", Path)
-import obstore
-dying("put", obstore)
-if sys.argv[1] == "compact":
-    compaction.compact_logs(Path(sys.argv[2]), now=time.time())
-else:
-    shipping.ship_logs(Path(sys.argv[2]), "file://" + sys.argv[2] + "-store")
+import pytest
+sys.path.insert(0, sys.argv[4])
+from test_compaction import compact, die_after, ship_logs
+with pytest.MonkeyPatch.context() as patched:
+    die_after(int(sys.argv[3]), patched, lambda: os.kill(os.getpid(), signal.SIGKILL))
+    logs = Path(sys.argv[2])
+    compact(logs) if sys.argv[1] == "compact" else ship_logs(logs, f"file://{logs}-store")
 """
 
 
-def run_killed(command: str, logs: Path, after: int) -> bool:
-    """Run a command that kills itself after so many system calls; return whether it was killed."""
-    done = subprocess.run(
-        [sys.executable, "-c", KILLED, command, str(logs), str(after)], check=False, timeout=60
-    )
-    assert done.returncode in (0, -signal.SIGKILL)
-    return done.returncode != 0
-
-
 @pytest.mark.slow
-def test_a_compaction_killed_anywhere_loses_nothing_and_the_next_run_leaves_nothing_twice(
-    tmp_path: Path,
-) -> None:
-    for after in range(1, 60, 7):
-        logs = tmp_path / str(after)
-        fill(logs, 6)
-        was_killed = run_killed("compact", logs, after)
-        # Between commit and end a record may be there twice, never not at all.
-        for log in ("exposures", "outcomes"):
-            assert set(request_ids(logs / log)) == {f"r{n}" for n in range(6)}
+@pytest.mark.parametrize(("command", "calls"), [("compact", 9), ("ship", 6)])
+def test_a_killed_process_is_no_different(tmp_path: Path, command: str, calls: int) -> None:
+    logs = tmp_path / "logs"
+    fill(logs, 6)
+    if command == "ship":
         compact(logs)
-        for log in ("exposures", "outcomes"):
-            assert request_ids(logs / log) == Counter(f"r{n}" for n in range(6))
-            assert not list((logs / log).rglob("*.tmp"))
-            assert not list((logs / log / journal.FOLDER).glob("*.json"))
-        if not was_killed:
-            return
-    raise AssertionError("no run came to its end")
-
-
-@pytest.mark.slow
-def test_shipping_killed_anywhere_leaves_each_file_once_in_the_store(tmp_path: Path) -> None:
-    for after in range(0, 60, 5):
-        logs = tmp_path / str(after)
-        fill(logs, 4)
-        compact(logs)
-        was_killed = run_killed("ship", logs, after)
-        store = Path(f"{logs}-store")
-        ship_logs(logs, f"file://{store}")
-        local = {
-            p.relative_to(logs): p.read_bytes() for log in logs.iterdir() for _, p in compacted_files(log)
-        }
-        assert {p.relative_to(store): p.read_bytes() for p in store.rglob("*.parquet")} == local
-        assert ship_logs(logs, f"file://{store}").files == 0
-        if not was_killed:
-            return
-    raise AssertionError("no run came to its end")
+    arguments = [sys.executable, "-c", KILLED, command, str(logs), str(calls), str(Path(__file__).parent)]
+    done = subprocess.run(arguments, check=False, timeout=120, capture_output=True, text=True)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    check_compacted(logs)
+    check_shipped(logs)
 
 
 def test_a_name_in_the_store_that_holds_something_else_is_refused(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
@@ -55,21 +56,23 @@ class ArtifactCache:
         that is there costs no call of the registry. Raises :class:`ArtifactError` for content that is not
         what the manifest says, and what the registry raises; then nothing has changed.
         """
-        leases: dict[str, Lease] = {}
+        leases = self._fetch_all(registry, manifest)
         try:
-            remembered = self._remembered(manifest.tenant, manifest.surface)
-            if remembered is not None and remembered.manifest.version == manifest.version:
-                leases = self._lease_all(remembered.files)
-            for kind, uri in manifest.current.items():
-                if kind not in leases:
-                    leases[kind] = self._fetch(registry, manifest, kind, uri)
             self._remember(manifest, {kind: lease.path.name for kind, lease in leases.items()})
         except BaseException:
-            for lease in leases.values():
-                lease.close()
+            _close(leases.values())
             raise
         self._hold(manifest, list(leases.values()))
         return {kind: lease.path for kind, lease in leases.items()}
+
+    @contextmanager
+    def borrow(self, registry: Registry, manifest: Manifest) -> Iterator[dict[str, Path]]:
+        """Yield the files of a release for the length of a ``with`` block, and do not remember it."""
+        leases = self._fetch_all(registry, manifest)
+        try:
+            yield {kind: lease.path for kind, lease in leases.items()}
+        finally:
+            _close(leases.values())
 
     def last_fetched(self, tenant: str, surface: str) -> Manifest | None:
         """Return the release that any process fetched last: what to serve while the registry is down."""
@@ -85,12 +88,25 @@ class ArtifactCache:
         self._record(tenant, surface).unlink(missing_ok=True)
         with self._lock:
             held = self._leases.pop((tenant, surface), [])
-        for lease in (lease for leases in held for lease in leases):
-            lease.close()
+        _close(lease for leases in held for lease in leases)
 
     def used_bytes(self) -> int:
         """Return the size of all files, in bytes."""
         return self._pool.used_bytes()
+
+    def _fetch_all(self, registry: Registry, manifest: Manifest) -> dict[str, Lease]:
+        leases: dict[str, Lease] = {}
+        try:
+            remembered = self._remembered(manifest.tenant, manifest.surface)
+            if remembered is not None and remembered.manifest.version == manifest.version:
+                leases = self._lease_all(remembered.files)
+            for kind, uri in manifest.current.items():
+                if kind not in leases:
+                    leases[kind] = self._fetch(registry, manifest, kind, uri)
+        except BaseException:
+            _close(leases.values())
+            raise
+        return leases
 
     def _fetch(self, registry: Registry, manifest: Manifest, kind: str, uri: str) -> Lease:
         entry = manifest.artifacts.get(kind)
@@ -159,8 +175,7 @@ class ArtifactCache:
             held.append(leases)
             dropped = held[:-_KEPT_RELEASES]
             del held[:-_KEPT_RELEASES]
-        for lease in (lease for leases in dropped for lease in leases):
-            lease.close()
+        _close(lease for leases in dropped for lease in leases)
 
     def _remember(self, manifest: Manifest, files: dict[str, str]) -> None:
         record = msgspec.json.encode(FetchedRelease(manifest, files))
@@ -185,6 +200,11 @@ class ArtifactCache:
             / check_name(tenant, "tenant")
             / f"{check_name(surface, 'surface')}.json"
         )
+
+
+def _close(leases: Iterable[Lease]) -> None:
+    for lease in leases:
+        lease.close()
 
 
 def _watched(pieces: Iterable[bytes], digest: _Digest) -> Iterator[bytes]:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from recsys.artifacts.atomic_files import exclusive_lock, read_pieces, write_atomically
+from recsys.artifacts.atomic_files import TEMPORARY, exclusive_lock, read_pieces, write_atomically
 from recsys.artifacts.blob_store import Blob, BlobStat, check_key
 from recsys.artifacts.errors import (
     ManifestError,
@@ -100,6 +100,12 @@ class FolderStore:
     def delete(self, key: str) -> None:
         """Remove an object."""
         self.path(key).unlink(missing_ok=True)
+
+    def unfinished_files(self, before: datetime) -> Iterator[Path]:
+        """Yield the files that killed writers left, last written before a moment."""
+        for path in self.root.rglob(f"{TEMPORARY}*"):
+            if path.is_file() and path.stat().st_mtime < before.timestamp():
+                yield path
 
     def path(self, key: str) -> Path:
         """Return the file of a key; raises :class:`ManifestError` when that is not below the root."""

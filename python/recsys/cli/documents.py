@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import difflib
-import getpass
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,43 +11,18 @@ import cyclopts
 from cyclopts import Parameter
 
 from recsys.cli.console import JsonFlag, print_json, print_table
+from recsys.cli.store_options import WHERE, Tenant, Where, actor, control_plane
 from recsys.contracts.errors import RecsysError
 
 if TYPE_CHECKING:
-    from recsys.control.plane import ControlPlane
     from recsys.control.versions import DocumentKind
 
-Tenant = Annotated[str, Parameter(name="--tenant", help="The tenant.")]
-DataDir = Annotated[
-    Path, Parameter(name="--data-dir", help="The data folder; the store is in control/ there.")
-]
 Comment = Annotated[str, Parameter(name="--comment", help="Why; kept in the history and the audit trail.")]
 Expected = Annotated[
     str | None, Parameter(name="--expected", help="Refuse unless this version is the current one.")
 ]
 Document = Annotated[Path, Parameter(allow_leading_hyphen=True, help="A JSON file, or - for standard input.")]
 Version = Annotated[str | None, Parameter(help="A version of the history; without it the current one.")]
-DATA_DIR = Path("data")
-
-
-@contextmanager
-def control_plane(data_dir: Path) -> Iterator[ControlPlane]:
-    """Open the control plane under ``data_dir/control`` for the length of a command."""
-    from recsys.control.plane import ControlPlane
-
-    plane = ControlPlane.open(data_dir / "control")
-    try:
-        yield plane
-    finally:
-        plane.close()
-
-
-def actor() -> str:
-    """Return who runs the command, as the audit trail names it: ``cli:<user name>``."""
-    try:
-        return f"cli:{getpass.getuser()}"
-    except (KeyError, OSError):  # a container may run as a number without a name
-        return "cli"
 
 
 def document_app(kind: DocumentKind) -> cyclopts.App:
@@ -59,12 +31,12 @@ def document_app(kind: DocumentKind) -> cyclopts.App:
 
     @app.command
     def show(
-        version: Version = None, /, *, tenant: Tenant, data_dir: DataDir = DATA_DIR, json: JsonFlag = False
+        version: Version = None, /, *, tenant: Tenant, where: Where = WHERE, json: JsonFlag = False
     ) -> None:
         """Print a document as indented JSON; with --json also its version, author, comment and time."""
         import msgspec
 
-        with control_plane(data_dir) as plane:
+        with control_plane(where) as plane:
             stored = plane.document(tenant, kind, version)
         content = msgspec.json.decode(stored.data)
         print_json({"revision": stored.revision, "document": content} if json else content)
@@ -77,21 +49,21 @@ def document_app(kind: DocumentKind) -> cyclopts.App:
         tenant: Tenant,
         comment: Comment = "",
         expected: Expected = None,
-        data_dir: DataDir = DATA_DIR,
+        where: Where = WHERE,
         json: JsonFlag = False,
     ) -> None:
         """Check a JSON document and make it current."""
         data = read_document(file)
-        with control_plane(data_dir) as plane:
+        with control_plane(where) as plane:
             revision = plane.put(tenant, kind, data, author=actor(), comment=comment, expected=expected)
         print_json(revision) if json else print(revision.version)
 
     @app.command
-    def diff(before: str, after: Version = None, /, *, tenant: Tenant, data_dir: DataDir = DATA_DIR) -> None:
+    def diff(before: str, after: Version = None, /, *, tenant: Tenant, where: Where = WHERE) -> None:
         """Print what changed from one version to another, or to the current one."""
         import msgspec
 
-        with control_plane(data_dir) as plane:
+        with control_plane(where) as plane:
             pair = [plane.document(tenant, kind, version) for version in (before, after)]
         old, new = (msgspec.json.format(stored.data, indent=2).decode().split("\n") for stored in pair)
         old_name, new_name = (stored.revision.version[:12] for stored in pair)
@@ -99,11 +71,9 @@ def document_app(kind: DocumentKind) -> cyclopts.App:
             print(line)
 
     @app.command
-    def history(
-        *, tenant: Tenant, limit: int = 20, data_dir: DataDir = DATA_DIR, json: JsonFlag = False
-    ) -> None:
+    def history(*, tenant: Tenant, limit: int = 20, where: Where = WHERE, json: JsonFlag = False) -> None:
         """List the versions, newest first."""
-        with control_plane(data_dir) as plane:
+        with control_plane(where) as plane:
             revisions = plane.history(tenant, kind, limit)
             current = plane.document(tenant, kind).revision.number if revisions else None
         if json:
@@ -124,11 +94,11 @@ def document_app(kind: DocumentKind) -> cyclopts.App:
         to: Annotated[str | None, Parameter(help="A version of the history; else the one before.")] = None,
         comment: Comment = "",
         expected: Expected = None,
-        data_dir: DataDir = DATA_DIR,
+        where: Where = WHERE,
         json: JsonFlag = False,
     ) -> None:
         """Make an earlier version current again."""
-        with control_plane(data_dir) as plane:
+        with control_plane(where) as plane:
             revision = plane.roll_back(
                 tenant, kind, author=actor(), comment=comment, to=to, expected=expected
             )

@@ -3,23 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import cyclopts
 from cyclopts import Parameter
 
 from recsys.cli.console import JsonFlag, print_json, print_table
-from recsys.cli.documents import (
-    DATA_DIR,
-    Comment,
-    DataDir,
-    Document,
-    Tenant,
-    actor,
-    control_plane,
-    read_document,
-)
+from recsys.cli.documents import Comment, Document, read_document
+from recsys.cli.store_options import WHERE, Tenant, Where, actor, control_plane
 
 if TYPE_CHECKING:
     from recsys.contracts.experiments import Experiment
@@ -38,7 +29,7 @@ def create(
     *,
     tenant: Tenant,
     comment: Comment = "",
-    data_dir: DataDir = DATA_DIR,
+    where: Where = WHERE,
     json: JsonFlag = False,
 ) -> None:
     """Check an experiment (a JSON object) and keep it as a draft."""
@@ -46,7 +37,7 @@ def create(
     from recsys.control.experiments import create_experiment
 
     value = parse_json(read_document(file), "experiment")
-    with control_plane(data_dir) as plane:
+    with control_plane(where) as plane:
         _print(create_experiment(plane, tenant, value, author=actor(), comment=comment), json)
 
 
@@ -57,13 +48,13 @@ def start(
     *,
     tenant: Tenant,
     comment: Comment = "",
-    data_dir: DataDir = DATA_DIR,
+    where: Where = WHERE,
     json: JsonFlag = False,
 ) -> None:
     """Let the arms rank; refused without a primary metric, guardrails and a rollback path."""
     from recsys.control.experiments import start_experiment
 
-    with control_plane(data_dir) as plane:
+    with control_plane(where) as plane:
         revision = start_experiment(
             plane, tenant, experiment, now=datetime.now(UTC), author=actor(), comment=comment
         )
@@ -77,13 +68,13 @@ def stop(
     *,
     tenant: Tenant,
     comment: Comment = "",
-    data_dir: DataDir = DATA_DIR,
+    where: Where = WHERE,
     json: JsonFlag = False,
 ) -> None:
     """End an experiment: the surface ranks for everybody as it does without one."""
     from recsys.control.experiments import stop_experiment
 
-    with control_plane(data_dir) as plane:
+    with control_plane(where) as plane:
         revision = stop_experiment(
             plane, tenant, experiment, now=datetime.now(UTC), author=actor(), comment=comment
         )
@@ -97,11 +88,11 @@ def kill(
     *,
     tenant: Tenant,
     comment: Comment = "",
-    data_dir: DataDir = DATA_DIR,
+    where: Where = WHERE,
     json: JsonFlag = False,
 ) -> None:
     """Halt the arms at once; users keep theirs for when they are resumed."""
-    _switch(experiment, tenant, comment, data_dir, json, on=True)
+    _switch(experiment, tenant, comment, where, json, on=True)
 
 
 @app.command
@@ -111,11 +102,11 @@ def resume(
     *,
     tenant: Tenant,
     comment: Comment = "",
-    data_dir: DataDir = DATA_DIR,
+    where: Where = WHERE,
     json: JsonFlag = False,
 ) -> None:
     """Take the kill switch back."""
-    _switch(experiment, tenant, comment, data_dir, json, on=False)
+    _switch(experiment, tenant, comment, where, json, on=False)
 
 
 @app.command
@@ -126,13 +117,13 @@ def ramp(
     *,
     tenant: Tenant,
     comment: Comment = "",
-    data_dir: DataDir = DATA_DIR,
+    where: Where = WHERE,
     json: JsonFlag = False,
 ) -> None:
     """Change the share of users who take part; raising it only adds users."""
     from recsys.control.experiments import set_traffic_share
 
-    with control_plane(data_dir) as plane:
+    with control_plane(where) as plane:
         _print(set_traffic_share(plane, tenant, experiment, share, author=actor(), comment=comment), json)
 
 
@@ -146,26 +137,26 @@ def force(
         str | None, Parameter(help="The arm; without it the tester's arm is left to chance.")
     ] = None,
     tenant: Tenant,
-    data_dir: DataDir = DATA_DIR,
+    where: Where = WHERE,
     json: JsonFlag = False,
 ) -> None:
     """Give a tester an arm. What testers are served does not count in the experiment."""
     from recsys.contracts.pseudonym import pseudonym
     from recsys.control.experiments import force_arm
 
-    with control_plane(data_dir) as plane:
+    with control_plane(where) as plane:
         name = pseudonym(plane.tenant(tenant).salt, user)
         _print(force_arm(plane, tenant, experiment, name, arm, author=actor()), json)
 
 
 @app.command
 def status(
-    experiment: OptionalId = None, /, *, tenant: Tenant, data_dir: DataDir = DATA_DIR, json: JsonFlag = False
+    experiment: OptionalId = None, /, *, tenant: Tenant, where: Where = WHERE, json: JsonFlag = False
 ) -> None:
     """Show the experiments of a tenant, or one in full."""
     from recsys.control.experiments import current_experiments, find_experiment
 
-    with control_plane(data_dir) as plane:
+    with control_plane(where) as plane:
         document, version = current_experiments(plane, tenant)
     if experiment is not None:
         print_json(find_experiment(document, experiment))
@@ -186,25 +177,23 @@ def rollback(
     *,
     tenant: Tenant,
     comment: Comment = "",
-    data_dir: DataDir = DATA_DIR,
+    where: Where = WHERE,
     json: JsonFlag = False,
 ) -> None:
     """Stop the arms and make the versions of the rollback path current."""
     from recsys.control.experiments import roll_back_experiment
 
-    with control_plane(data_dir) as plane:
+    with control_plane(where) as plane:
         done = roll_back_experiment(
             plane, tenant, experiment, now=datetime.now(UTC), author=actor(), comment=comment
         )
     print_json(done) if json else print(f"rolled back to {done.to}")
 
 
-def _switch(
-    experiment: str | None, tenant: str, comment: str, data_dir: Path, json: bool, *, on: bool
-) -> None:
+def _switch(experiment: str | None, tenant: str, comment: str, where: Where, json: bool, *, on: bool) -> None:
     from recsys.control.experiments import set_kill_switch
 
-    with control_plane(data_dir) as plane:
+    with control_plane(where) as plane:
         _print(set_kill_switch(plane, tenant, experiment, on=on, author=actor(), comment=comment), json)
 
 

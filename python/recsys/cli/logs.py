@@ -10,7 +10,7 @@ import cyclopts
 from cyclopts import Parameter
 
 from recsys.cli.console import JsonFlag, print_json, print_table, print_warning
-from recsys.cli.documents import DATA_DIR, DataDir
+from recsys.cli.store_options import DATA_DIR, DataDir
 from recsys.contracts.errors import UsageError
 
 Url = Annotated[str, Parameter(name="--to", help="An object store, as s3://bucket/prefix or file:///folder.")]

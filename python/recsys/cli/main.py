@@ -17,14 +17,17 @@ from recsys.contracts.errors import RecsysError, UsageError
 GROUPS: dict[str, str] = {
     "serve": "Answer recommendation requests over HTTP.",
     "demo": "Prepare the retail demo.",
+    "manifest": "List, compare, roll back, pin and clean up releases.",
     "artifact": "Build, look into and verify catalogs and signals.",
-    "tenant": "Create and list tenants.",
-    "key": "Issue, list and revoke API keys.",
+    "tenant": "Create, list, show, suspend and resume tenants.",
+    "key": "Issue, list, show and revoke API keys.",
     "config": "Show, change and roll back a tenant's ranking configuration.",
     "rules": "Show, change and roll back a tenant's merchandising rules.",
     "experiment": "Create, start, ramp, stop and roll back experiments.",
     "audit": "Read and verify the audit trail.",
     "logs": "List, compact, ship and clear the event logs.",
+    "backup": "Copy the control store while it is in use.",
+    "restore": "Make the control store what it was at a backup.",
     "eval": "Check logs, and convert public ones.",
 }
 

@@ -19,6 +19,8 @@ MAX_CANDIDATES = 5000
 MAX_TAGS = 200
 MAX_BODY_BYTES = 1024 * 1024
 MAX_REQUEST_ID = 128
+MAX_USER_ID = 256
+MAX_CONTEXT_VALUE = 128
 DEFAULT_SEGMENT = "default"
 
 PATH_SEGMENT = r"^(?!\.{1,2}$)[^/\\\x00-\x1f\x7f]+$(?!\n)"
@@ -26,6 +28,9 @@ PATH_SEGMENT = r"^(?!\.{1,2}$)[^/\\\x00-\x1f\x7f]+$(?!\n)"
 
 Name = Annotated[str, Meta(pattern=PATH_SEGMENT, max_length=128, description="One path segment.")]
 ItemId = Annotated[str, Meta(min_length=1)]
+UserId = Annotated[str, Meta(max_length=MAX_USER_ID)]
+ContextValue = Annotated[str, Meta(max_length=MAX_CONTEXT_VALUE)]
+ArmName = Annotated[str, Meta(min_length=1, max_length=128)]
 Tag = Annotated[str, Meta(min_length=1)]
 Weight = Annotated[float, Meta(ge=0.0)]
 Now = Annotated[datetime, Meta(tz=True, description="RFC 3339 with a zone: the clock of this request.")]
@@ -35,17 +40,17 @@ Explain = Literal["none", "summary", "full"]
 class User(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """Who asks. The first id given, in this order, becomes the pseudonym in the logs."""
 
-    user_id: str | None = None
-    anonymous_id: str | None = None
-    session_id: str | None = None
+    user_id: UserId | None = None
+    anonymous_id: UserId | None = None
+    session_id: UserId | None = None
 
 
 class Context(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """Where and when the request comes from; available to segmentation and rules, and logged."""
 
-    locale: str | None = None
-    device: str | None = None
-    country: str | None = None
+    locale: ContextValue | None = None
+    device: ContextValue | None = None
+    country: ContextValue | None = None
     now: Now | None = None
 
 
@@ -91,8 +96,8 @@ class Options(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tru
 class ExperimentArm(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """The experiment that this request belongs to; in a response both are set."""
 
-    id: ItemId
-    variant: ItemId | None = None
+    id: ArmName
+    variant: ArmName | None = None
 
 
 class _Ranking(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, kw_only=True):

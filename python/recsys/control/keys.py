@@ -25,6 +25,7 @@ Role = Literal["viewer", "operator", "admin", "service"]
 SECRET_FILE = "api-keys.secret"  # noqa: S105 - a file name
 SECRET_BYTES = 32
 KEY_PREFIX = "rsk"
+_MARK_KEY = b"secret"
 
 
 class ApiKey(Struct, frozen=True):
@@ -62,6 +63,34 @@ def load_secret(folder: Path) -> bytes:
     return secret
 
 
+def install_secret(folder: Path, secret: bytes) -> None:
+    """Put a secret in the place of the one that is there, if any; raises :class:`ControlError`."""
+    path = folder / SECRET_FILE
+    draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _write_secret(draft, secret)
+        draft.replace(path)
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        raise ControlError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def secret_mark(secret: bytes) -> bytes:
+    """Return what a store remembers of its secret, to tell another one from it."""
+    return hmac.digest(secret, b"recsys api keys", "sha256")
+
+
+def check_secret(reader: Reader, secret: bytes) -> None:
+    """Raise :class:`ControlError` unless the keys of the store were issued under this secret."""
+    mark = reader.get(Table.HEADS, _MARK_KEY)
+    if mark is not None and not hmac.compare_digest(mark, secret_mark(secret)):
+        raise ControlError(
+            f"{SECRET_FILE} is not the secret that the store's API keys were issued under: "
+            "copy the file from the host, or the backup, where it lies"
+        )
+
+
 def issue_key(
     writer: Writer,
     secret: bytes,
@@ -79,6 +108,7 @@ def issue_key(
     past expiry.
     """
     find_tenant(writer, tenant_id)
+    check_secret(writer, secret)
     if not roles:
         raise ControlError("an API key needs at least one role")
     if expires_at is not None and expires_at <= time:
@@ -86,6 +116,7 @@ def issue_key(
     key_id = secrets.token_hex(8)
     text = f"{KEY_PREFIX}_{key_id}_{secrets.token_hex(SECRET_BYTES)}"
     key = ApiKey(key_id, tenant_id, roles, _digest(secret, text), time, actor, name, expires_at)
+    writer.put(Table.HEADS, _MARK_KEY, secret_mark(secret))
     _write(writer, key, "key.issue", before=None, after="usable", actor=actor, time=time)
     return key, text
 
@@ -114,14 +145,17 @@ def list_keys(reader: Reader, tenant_id: str) -> list[ApiKey]:
     return [key for key in keys if key.tenant_id == tenant_id]
 
 
-def match_key(reader: Reader, secret: bytes, text: str, now: datetime) -> ApiKey | None:
-    """Return the usable key with this text, or ``None``; the comparison takes the same time wherever it
-    fails."""
+def key_id_of(text: str) -> str:
+    """Return the key id that a key's text names; empty when it is no key of ours."""
     prefix, _, rest = text.partition("_")
     key_id = rest.partition("_")[0]
-    if prefix != KEY_PREFIX or len(key_id) != 16 or not text.isascii():
-        return None
-    key = find_key(reader, key_id)
+    return key_id if prefix == KEY_PREFIX and len(key_id) == 16 and text.isascii() else ""
+
+
+def match_key(key: ApiKey | None, secret: bytes, text: str, now: datetime) -> ApiKey | None:
+    """Return ``key`` if this is its text and it is usable, else ``None``; the comparison takes the same time
+    wherever it fails.
+    """
     if key is None or not hmac.compare_digest(key.digest, _digest(secret, text)):
         return None
     return key if key.is_usable(now) else None
@@ -145,16 +179,20 @@ def _digest(secret: bytes, text: str) -> str:
 def _create_secret(path: Path) -> None:
     """Write a secret under a name of its own and link it into place, so that of several makers one wins."""
     draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(secrets.token_bytes(SECRET_BYTES))
-            file.flush()
-            os.fsync(file.fileno())
+        _write_secret(draft, secrets.token_bytes(SECRET_BYTES))
         with suppress(FileExistsError):
             path.hardlink_to(draft)
     finally:
         draft.unlink(missing_ok=True)
+
+
+def _write_secret(path: Path, secret: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(secret)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _write(

@@ -10,19 +10,32 @@ transaction of the same process, so a gate counts these and lets a resize wait f
 
 from __future__ import annotations
 
+import fcntl
+import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import lmdb
 
-from recsys.control.store import ControlError, CorruptStoreError, T, Table
+from recsys.control.store import (
+    ControlError,
+    CorruptStoreError,
+    NoNesting,
+    T,
+    Table,
+    after_prefix,
+    read_head,
+)
 
 INITIAL_MAP_BYTES = 64 * 1024 * 1024
 MAX_MAP_BYTES = 64 * 1024**3
 MAX_READERS = 512
+MAX_TABLES = 64
 FILE_MODE = 0o600
+POLL_S = 0.05
 
 
 class _Gate:
@@ -32,23 +45,20 @@ class _Gate:
         self._changed = threading.Condition()
         self._open = 0
         self._resizing = False
-        self._mine = threading.local()
+        self._no_nesting = NoNesting()
 
     @contextmanager
     def shared(self) -> Iterator[None]:
-        if getattr(self._mine, "inside", False):
-            raise ControlError("a control store transaction cannot be opened inside another one")
-        with self._changed:
-            self._changed.wait_for(lambda: not self._resizing)
-            self._open += 1
-        self._mine.inside = True
-        try:
-            yield
-        finally:
-            self._mine.inside = False
+        with self._no_nesting.enter():
             with self._changed:
-                self._open -= 1
-                self._changed.notify_all()
+                self._changed.wait_for(lambda: not self._resizing)
+                self._open += 1
+            try:
+                yield
+            finally:
+                with self._changed:
+                    self._open -= 1
+                    self._changed.notify_all()
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:
@@ -76,22 +86,34 @@ class _Transaction:
         return None if value is None else bytes(value)
 
     def scan(
-        self, table: Table, prefix: bytes = b"", *, reverse: bool = False
+        self, table: Table, prefix: bytes = b"", *, reverse: bool = False, below: bytes | None = None
     ) -> Iterator[tuple[bytes, bytes]]:
+        end = after_prefix(prefix)
+        if below is not None and (end is None or below < end):
+            end = below
         with self._transaction.cursor(db=self._tables[table]) as cursor:
             if reverse:
-                # No key of ours holds the byte 0xFF eight times after its prefix, so this stands past the
-                # last one.
-                found = cursor.set_range(prefix + b"\xff" * 9)
-                found = cursor.prev() if found else cursor.last()
+                found = cursor.prev() if end is not None and cursor.set_range(end) else cursor.last()
             else:
                 found = cursor.set_range(prefix)
-            while found and bytes(cursor.key()).startswith(prefix):
-                yield bytes(cursor.key()), bytes(cursor.value())
+            while found:
+                key = bytes(cursor.key())
+                if not key.startswith(prefix) or (end is not None and key >= end):
+                    return
+                yield key, bytes(cursor.value())
                 found = cursor.prev() if reverse else cursor.next()
 
     def put(self, table: Table, key: bytes, value: bytes) -> None:
         self._transaction.put(key, value, db=self._tables[table])
+
+    def delete(self, table: Table, key: bytes) -> None:
+        self._transaction.delete(key, db=self._tables[table])
+
+    def clear(self, table: Table) -> None:
+        self._transaction.drop(self._tables[table], delete=False)
+
+    def announce(self, generation: int) -> None:
+        """Nothing: those who wait look at the head."""
 
 
 class LmdbStore:
@@ -105,7 +127,7 @@ class LmdbStore:
             self._environment = lmdb.open(
                 str(folder),
                 map_size=initial_map_bytes,
-                max_dbs=len(Table),
+                max_dbs=MAX_TABLES,
                 max_readers=MAX_READERS,
                 mode=FILE_MODE,
             )
@@ -116,6 +138,7 @@ class LmdbStore:
         except (lmdb.Error, OSError) as error:
             raise ControlError(f"{folder}: the control store cannot be opened: {error}") from error
         self._gate = _Gate()
+        self._folder = folder
 
     @contextmanager
     def read(self) -> Iterator[_Transaction]:
@@ -145,6 +168,33 @@ class LmdbStore:
                 self._take_size_over()
             except lmdb.Error as error:
                 raise ControlError(f"the control store refused the change: {error}") from error
+
+    def wait_for_change(self, known: int, timeout_s: float) -> int:
+        """Return another generation or the same one; see
+        :meth:`recsys.control.store.Store.wait_for_change`.
+        """
+        deadline = time.monotonic() + timeout_s
+        while True:
+            with self.read() as reader:
+                generation = read_head(reader).generation
+            remaining_s = deadline - time.monotonic()
+            if generation != known or remaining_s <= 0:
+                return generation
+            time.sleep(min(POLL_S, remaining_s))
+
+    @contextmanager
+    def try_lock(self, name: str) -> Iterator[bool]:
+        """Hold a lock file; see :meth:`recsys.control.store.Store.try_lock`."""
+        descriptor = os.open(self._folder / f"{name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+            else:
+                yield True
+        finally:
+            os.close(descriptor)
 
     def backup(self, folder: Path) -> None:
         """Write a consistent, compact copy into ``folder``, which must not exist yet."""

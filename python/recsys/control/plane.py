@@ -8,12 +8,11 @@ from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 
-from msgspec import Struct
-
-from recsys.control import audit, keys, tenants, versions
-from recsys.control.lmdb_store import LmdbStore
+from recsys.control import audit, backup, keys, tenants, versions
+from recsys.control.locations import StoreLocation
 from recsys.control.principals import Principal, authenticate_key
-from recsys.control.store import Reader, Store, Writer
+from recsys.control.serving_view import ServingView, read_serving_view
+from recsys.control.store import Reader, Store, Writer, read_head
 
 Clock = Callable[[], datetime]
 
@@ -21,14 +20,6 @@ Clock = Callable[[], datetime]
 def utc_now() -> datetime:
     """Return the time of this host, in UTC."""
     return datetime.now(UTC)
-
-
-class StoreReport(Struct, frozen=True):
-    """What a verification counted."""
-
-    audit_entries: int
-    documents: int
-    tenants: int
 
 
 class ControlPlane:
@@ -44,10 +35,13 @@ class ControlPlane:
         self._clock = clock
 
     @classmethod
-    def open(cls, folder: Path) -> ControlPlane:
-        """Open or create the control plane of a folder; once in each process, after forking."""
-        store = LmdbStore(folder)
-        return cls(store, keys.load_secret(folder))
+    def open(cls, where: Path | StoreLocation) -> ControlPlane:
+        """Open or create the control plane of a folder or a database; once in each process, after forking.
+
+        A database may be down: then each method raises ``StoreUnavailableError`` until it is up.
+        """
+        location = where if isinstance(where, StoreLocation) else StoreLocation(where)
+        return cls(location.open_store(), keys.load_secret(location.secret_folder))
 
     def close(self) -> None:
         """Release the store."""
@@ -60,7 +54,24 @@ class ControlPlane:
     def generation(self) -> int:
         """Return the number of changes so far; compiled snapshots are stale when it moves."""
         with self._store.read() as reader:
-            return audit.generation(reader)
+            return read_head(reader).generation
+
+    def wait_for_change(self, known: int, timeout_s: float) -> int:
+        """Return the generation, as soon as it is another than ``known`` or when the time is over.
+
+        Cheap enough to be called all the time, by one thread of a process. Raises ``StoreUnavailableError``
+        when the store cannot be reached: keep serving what is there, and call again.
+        """
+        return self._store.wait_for_change(known, timeout_s)
+
+    def serving_view(self) -> ServingView:
+        """Return what serving needs of the store, all of one generation."""
+        with self._store.read() as reader:
+            return read_serving_view(reader, self._secret)
+
+    def try_lock(self, name: str) -> AbstractContextManager[bool]:
+        """Hold a lock among all processes on the store; see :meth:`recsys.control.store.Store.try_lock`."""
+        return self._store.try_lock(name)
 
     def create_tenant(self, tenant_id: str, *, actor: str) -> tenants.Tenant:
         """Create an active tenant."""
@@ -216,8 +227,9 @@ class ControlPlane:
             return authenticate_key(reader, self._secret, text, self._clock())
 
     def record_key_uses(self, uses: Mapping[str, datetime]) -> None:
-        """Remember when keys were last used. It writes to disk, so call it off the request path, now and
-        then."""
+        """Remember when keys were last used, in one transaction; see
+        :class:`~recsys.control.key_uses.KeyUses`.
+        """
 
         def change(writer: Writer) -> None:
             for key_id, time in uses.items():
@@ -225,43 +237,20 @@ class ControlPlane:
 
         self._store.update(change)
 
-    def audit_entries(
-        self,
-        tenant_id: str,
-        *,
-        limit: int = 100,
-        before: datetime | None = None,
-        before_id: int | None = None,
-    ) -> list[audit.AuditEntry]:
-        """Return the newest entries of a tenant, newest first, with numbers below ``before_id`` and times
-        before ``before`` if given."""
-        with self._store.read() as reader:
-            tenants.find_tenant(reader, tenant_id)
-            entries = (
-                entry
-                for entry in audit.read_entries(reader)
-                if entry.tenant == tenant_id
-                and (before_id is None or entry.number < before_id)
-                and (before is None or entry.time < before)
-            )
-            return list(islice(entries, limit))
-
     def record_change(
         self,
         tenant_id: str,
         *,
+        actor: str,
         action: str,
         subject: str,
         before: str | None,
         after: str | None,
-        actor: str,
         comment: str = "",
     ) -> audit.AuditEntry:
-        """Add an entry to the audit trail for a change of a tenant that happened outside the store."""
-
-        def change(writer: Writer) -> audit.AuditEntry:
-            tenants.find_tenant(writer, tenant_id)
-            return audit.append_entry(
+        """Enter into the audit trail a change that was made elsewhere, such as a release in a registry."""
+        return self._store.update(
+            lambda writer: audit.append_entry(
                 writer,
                 time=self._clock(),
                 tenant=tenant_id,
@@ -272,19 +261,33 @@ class ControlPlane:
                 after=after,
                 comment=comment,
             )
+        )
 
-        return self._store.update(change)
+    def audit_entries(
+        self,
+        tenant_id: str,
+        *,
+        limit: int = 100,
+        before: datetime | None = None,
+        before_id: int | None = None,
+    ) -> list[audit.AuditEntry]:
+        """Return the newest entries of a tenant, newest first.
 
-    def verify(self) -> StoreReport:
+        ``before_id`` is the number of the last entry of the page before; ``before`` (with a zone) its
+        time, or any other. Given both, entries of just that time count too.
+        """
+        with self._store.read() as reader:
+            entries = audit.tenant_entries(reader, tenant_id, before=before, before_id=before_id)
+            page = list(islice(entries, limit))
+            if not page:
+                tenants.find_tenant(reader, tenant_id)
+            return page
+
+    def verify(self) -> backup.StoreReport:
         """Check the audit chain and every document, revision and pointer; raises ``CorruptStoreError``."""
         with self._store.read() as reader:
-            return StoreReport(
-                audit_entries=audit.verify_chain(reader),
-                documents=versions.verify_documents(reader),
-                tenants=len(tenants.list_tenants(reader)),
-            )
+            return backup.verify_store(reader)
 
-    def backup(self, folder: Path) -> None:
-        """Write a consistent copy of the store into a new folder. Keep the secret file of the keys beside
-        it."""
-        self._store.backup(folder)
+    def backup(self, folder: Path) -> backup.BackupManifest:
+        """Write a verified copy of the store, and the secret of its keys, into a new folder."""
+        return backup.write_backup(self._store, self._secret, folder, time=self._clock())

@@ -6,9 +6,9 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from recsys.control.keys import Role, match_key
+from recsys.control.keys import ApiKey, Role, find_key, key_id_of, match_key
 from recsys.control.store import NotFoundError, Reader
-from recsys.control.tenants import find_tenant
+from recsys.control.tenants import Tenant, find_tenant
 
 
 class Principal(Struct, frozen=True):
@@ -33,13 +33,18 @@ def authenticate_key(reader: Reader, secret: bytes, text: str, now: datetime) ->
 
     ``is_suspended`` tells that the tenant is: the caller is known (403), not refused (401).
     """
-    key = match_key(reader, secret, text, now)
+    key = match_key(find_key(reader, key_id_of(text)), secret, text, now)
     if key is None:
         return None
     try:
         tenant = find_tenant(reader, key.tenant_id)
     except NotFoundError:
         return None
+    return principal_of(key, tenant)
+
+
+def principal_of(key: ApiKey, tenant: Tenant) -> Principal:
+    """Return the principal that a key of a tenant stands for."""
     is_suspended = tenant.state == "suspended"
     return Principal(
         f"key:{key.key_id}", key.tenant_id, frozenset(key.roles), is_suspended, expires_at=key.expires_at

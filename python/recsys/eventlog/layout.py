@@ -1,8 +1,9 @@
 """Where log records lie: live parts at the top of each log, compacted files by tenant, surface and day.
 
-``exposures/*.jsonl`` and ``outcomes/tenant=T/*.jsonl`` are live parts (an outcome does not name its tenant,
-so its folder does). Compacted records are in ``LOG/tenant=T/surface=S/day=2026-01-31/NAME.parquet``; days are
-those of ``ts`` in UTC. Names are percent-encoded.
+``LOG/*.jsonl`` and ``LOG/tenant=T/*.jsonl`` are live parts, the second from events (an outcome does not name
+its tenant, so its folder does). Compacted records are in
+``LOG/tenant=T/surface=S/day=2026-01-31/NAME.parquet``; days are those of ``ts`` in UTC. Names are
+percent-encoded.
 """
 
 from __future__ import annotations

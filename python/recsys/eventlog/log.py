@@ -30,8 +30,12 @@ class EventLog:
         """Write one record and return whether its whole line reached the file."""
         self._encoder.encode_into(record, self._line)
         self._line += b"\n"
+        return self.append_line(bytes(self._line))
+
+    def append_line(self, line: bytes) -> bool:
+        """As :meth:`append`, for a record that is encoded already: one line of JSON, newline and all."""
         try:
-            self._parts.append(bytes(self._line))
+            self._parts.append(line)
         except OSError as error:
             self.failures += 1
             self.last_error = f"{self._parts.folder}: {error.strerror or error}"

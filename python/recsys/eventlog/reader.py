@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from recsys.contracts.errors import RecsysError
-from recsys.eventlog.parts import PART_SUFFIX
+from recsys.eventlog.layout import live_parts
 
 RecordT = TypeVar("RecordT", bound=Struct)
 
@@ -31,10 +31,10 @@ class TornLine(Struct, frozen=True):
 
 
 def list_parts(folder: Path) -> list[Path]:
-    """Return the parts of a log folder, oldest first; raises :class:`LogError` without a folder."""
+    """Return the live parts of a log, those of single tenants too; raises :class:`LogError` without it."""
     if not folder.is_dir():
         raise LogError(f"{folder}: no such folder")
-    return sorted(folder.glob(f"*{PART_SUFFIX}"))
+    return [path for _, path in live_parts(folder)]
 
 
 def read_part(path: Path, record: type[RecordT], on_torn: Callable[[TornLine], None]) -> Iterator[RecordT]:

@@ -3,11 +3,18 @@
 Label sets are bounded: endpoints, codes and list kinds are fixed, tenants and surfaces are configured ones.
 With ``PROMETHEUS_MULTIPROC_DIR`` set before this module is imported, every worker writes to that folder and
 any of them answers for all.
+
+What each request counts is kept in plain numbers and written out once the event loop has answered the
+requests at hand, before a scrape, and when the worker stops: many requests then cost the writing of one.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
+from bisect import bisect_left
+from collections import Counter as Counts
+from collections.abc import Mapping
 from typing import Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -24,15 +31,57 @@ LATENCY_BUCKETS_S = (
 )
 
 
+class BatchHistogram(Histogram):
+    """A histogram that takes many observations at once."""
+
+    def observe_all(self, counts: Mapping[int, int], total: float) -> None:
+        """Add observations: how many fell into each bucket, by its position, and their sum."""
+        self._sum.inc(total)
+        for bucket, count in counts.items():
+            self._buckets[bucket].inc(count)
+
+
 class SurfaceMetrics:
-    """The children of one endpoint of one surface, looked up once so that a request only adds to them."""
+    """What one endpoint of one surface has counted and not written yet."""
 
     def __init__(self, metrics: Metrics, endpoint: str, tenant: str, surface: str) -> None:
+        self._metrics = metrics
         outcomes: tuple[Outcome, ...] = ("ok", "server_error")
-        self.requests = {o: metrics.requests.labels(endpoint, tenant, surface, o) for o in outcomes}
-        self.latency = metrics.latency.labels(endpoint)
+        self._requests = {o: metrics.requests.labels(endpoint, tenant, surface, o) for o in outcomes}
+        self._latency = metrics.latency.labels(endpoint)
         kinds: tuple[ListKind, ...] = ("full", "short", "empty", "fallback")
-        self.lists = {kind: metrics.lists.labels(tenant, surface, kind) for kind in kinds}
+        self._lists = {kind: metrics.lists.labels(tenant, surface, kind) for kind in kinds}
+        self._kinds: Counts[ListKind] = Counts()
+        self._buckets: Counts[int] = Counts()
+        self._seconds = 0.0
+        self._n_failed = 0
+
+    def count_list(self, kind: ListKind, seconds: float) -> None:
+        """Count a list that was served, and how long it took."""
+        self._kinds[kind] += 1
+        self._buckets[bisect_left(LATENCY_BUCKETS_S, seconds)] += 1
+        self._seconds += seconds
+        self._metrics.flush_soon()
+
+    def count_failure(self) -> None:
+        """Count a request that the service could not answer."""
+        self._n_failed += 1
+        self._metrics.flush_soon()
+
+    def flush(self) -> None:
+        """Write what was counted since the last time."""
+        if self._n_failed:
+            self._requests["server_error"].inc(self._n_failed)
+            self._n_failed = 0
+        if not self._kinds:
+            return
+        self._requests["ok"].inc(self._kinds.total())
+        self._latency.observe_all(self._buckets, self._seconds)
+        for kind, count in self._kinds.items():
+            self._lists[kind].inc(count)
+        self._kinds.clear()
+        self._buckets.clear()
+        self._seconds = 0.0
 
 
 class Metrics:
@@ -42,13 +91,15 @@ class Metrics:
         registry = CollectorRegistry()
         self._registry = registry
         self._surfaces: dict[tuple[str, str, str], SurfaceMetrics] = {}
+        self._warned: Counts[str] = Counts()
+        self._will_flush = False
         self.requests = Counter(
             "recsys_requests",
             "Requests ranked; refused ones are in recsys_problems.",
             ["endpoint", "tenant", "surface", "outcome"],
             registry=registry,
         )
-        self.latency = Histogram(
+        self.latency = BatchHistogram(
             "recsys_request_duration_seconds",
             "Time from the decoded head of a request to its response.",
             ["endpoint"],
@@ -113,8 +164,33 @@ class Metrics:
             children = self._surfaces[key] = SurfaceMetrics(self, endpoint, tenant, surface)
         return children
 
+    def count_warning(self, code: str) -> None:
+        """Count a warning in a response."""
+        self._warned[code] += 1
+        self.flush_soon()
+
+    def flush_soon(self) -> None:
+        """Write what was counted once the event loop has done what is ready now; without a loop, at once."""
+        if self._will_flush:
+            return
+        try:
+            asyncio.get_running_loop().call_soon(self.flush)
+            self._will_flush = True
+        except RuntimeError:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write everything that was counted."""
+        self._will_flush = False
+        for surface in self._surfaces.values():
+            surface.flush()
+        for code, count in self._warned.items():
+            self.warnings.labels(code).inc(count)
+        self._warned.clear()
+
     def render(self) -> bytes:
         """Return the text exposition of this process, or of all workers in multiprocess mode."""
+        self.flush()
         if MULTIPROCESS_DIR not in os.environ:
             return generate_latest(self._registry)
         registry = CollectorRegistry()

@@ -14,8 +14,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import get_args
 
-from msgspec import Struct
-
 from recsys import __version__
 from recsys._native import Catalog, Signal
 from recsys.contracts.config import Mode, SignalName, TenantConfig, resolve_ranking
@@ -24,6 +22,7 @@ from recsys.contracts.errors import ArtifactError
 from recsys.contracts.http import DEFAULT_SEGMENT
 from recsys.contracts.rules import Rule, rules_in_scope, window_boundaries
 from recsys.ranking.plans import CompiledPlan, compile_plan
+from recsys.ranking.provenance import Provenance, Versions
 from recsys.ranking.rules import RuleTargets, resolve_rules
 
 UNKNOWN_SEGMENT = "(unknown)"
@@ -38,15 +37,6 @@ DEFAULT_RULES_VERSION = version_of(canonical_json([]))
 CATALOG = "catalog"
 _KEYS_PER_READ = 1000
 _SIGNAL_NAMES: tuple[SignalName, ...] = get_args(SignalName)
-
-
-class Versions(Struct, frozen=True):
-    """What ranked a list: the code, and hex SHA-256 of the config, the rules and the artifacts."""
-
-    algo_version: str
-    config_version: str
-    rules_version: str
-    manifest_version: str
 
 
 class Snapshot:
@@ -82,6 +72,7 @@ class Snapshot:
             rules_version=rules_version,
             manifest_version=manifest_version,
         )
+        self.provenance = Provenance(tenant, surface, self.versions)
         self.compiled_at_s = time.time()
         self._rules = tuple(rule for rule in rules if rule.surface in (None, surface) and rule.enabled)
         if not config.flags.apply_rules:

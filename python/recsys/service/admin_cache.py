@@ -23,15 +23,15 @@ class AdminCache:
     def invalidate(self, request: Request) -> Response:
         """Have all surfaces, or one, compiled anew from what store and registry have now."""
         body = decode_body(request, self._decoder, ProblemCode.INVALID_TARGETS)
-        tenant = self._state.tenants.get(request.principal.tenant_id)
-        if body.surface is not None and tenant is not None and not tenant.has_surface(body.surface):
+        tenant = self._state.tenant(request.principal.tenant_id)
+        if body.surface is not None and not tenant.has_surface(body.surface):
             raise ProblemError(
                 ProblemCode.INVALID_TARGETS, f"surface: tenant {tenant.name!r} has no {body.surface!r}"
             )
         targets = list(dict.fromkeys(body.targets))
         place = "" if body.surface is None else f" of {body.surface}"
         entry = self._state.plane.record_change(
-            request.principal.tenant_id,
+            tenant.name,
             action=INVALIDATE_ACTION,
             subject=", ".join(targets) + place,
             before=None,

@@ -63,6 +63,7 @@ class App:
     def __rsgi_del__(self, loop: asyncio.AbstractEventLoop) -> None:
         """Close what the worker holds open, after its last response."""
         self._watcher.stop()
+        self._metrics.flush()
         self._state.close()
 
     async def __rsgi__(self, scope: Scope, protocol: HttpProtocol) -> None:

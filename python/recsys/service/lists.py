@@ -3,37 +3,25 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
 
 import msgspec
 
-from recsys._native import Ranked
+from recsys._native import Pseudonyms, Ranked
 from recsys.contracts.errors import ArtifactError, ServingError
-from recsys.contracts.http import (
-    MAX_K,
-    ExperimentArm,
-    ListMeta,
-    ListResponse,
-    RankedItem,
-    RecommendRequest,
-    SimilarRequest,
-    ValidateResponse,
-)
+from recsys.contracts.http import MAX_K, RecommendRequest, SimilarRequest, ValidateResponse
 from recsys.contracts.problems import ProblemCode
-from recsys.contracts.records import ExposedItem, Exposure
 from recsys.control.principals import Principal
 from recsys.observability.metrics import ListKind, Metrics
 from recsys.ranking.plans import CompiledPlan
 from recsys.service.bodies import decode_body
-from recsys.service.explanations import explain_items
+from recsys.service.exposures import ExposureLines
+from recsys.service.list_bodies import encode_list, make_meta
 from recsys.service.problems import ProblemError
 from recsys.service.queries import Query, RequestT, make_query
 from recsys.service.state import State
 from recsys.service.tenants import ServedTenant
 from recsys.service.transport import Request, Response, json_response
 from recsys.service.warnings import list_warnings
-
-_RANKS = range(1, MAX_K + 1)
 
 
 class Lists:
@@ -44,6 +32,8 @@ class Lists:
         self._metrics = metrics
         self._recommend = msgspec.json.Decoder(RecommendRequest)
         self._similar = msgspec.json.Decoder(SimilarRequest)
+        self._lines = ExposureLines()
+        self._pseudonyms: dict[bytes, Pseudonyms] = {}
 
     def recommend(self, request: Request) -> Response:
         """Answer with the best items for a user."""
@@ -60,16 +50,17 @@ class Lists:
         if not isinstance(body, RecommendRequest):
             raise TypeError("validate decodes recommend requests")
         filled = msgspec.structs.replace(body, segment=query.segment, k=query.k)
-        meta = _make_meta(query, request.request_id)
+        meta = make_meta(query, request.request_id)
         return json_response(200, ValidateResponse(filled, meta, query.warnings))
 
     def try_out(
         self, body: RecommendRequest, tenant: ServedTenant, principal: Principal, request_id: str
     ) -> bytes:
         """Return the response body that a tenant as given would send; nothing is logged or counted."""
-        query = make_query(body, tenant, principal, request_id)
+        query = make_query(body, tenant, principal, self._pseudonyms_of(tenant.salt), request_id)
         plan = query.snapshot.plan(query.segment, query.now, query.mode)
-        return msgspec.json.encode(_make_response(query, plan, _rank(query, plan), request_id))
+        ranked = _rank(query, plan)
+        return encode_list(query, ranked, list_warnings(query, plan, ranked), request_id)
 
     def _query(
         self,
@@ -77,7 +68,16 @@ class Lists:
         decoder: msgspec.json.Decoder[RequestT],
     ) -> Query:
         tenant = self._state.tenant(request.principal.tenant_id)
-        return make_query(decode_body(request, decoder), tenant, request.principal, request.request_id)
+        body = decode_body(request, decoder)
+        return make_query(
+            body, tenant, request.principal, self._pseudonyms_of(tenant.salt), request.request_id
+        )
+
+    def _pseudonyms_of(self, salt: bytes) -> Pseudonyms:
+        pseudonyms = self._pseudonyms.get(salt)
+        if pseudonyms is None:
+            pseudonyms = self._pseudonyms[salt] = Pseudonyms(salt)
+        return pseudonyms
 
     def _answer(self, endpoint: str, request: Request, query: Query) -> Response:
         snapshot = query.snapshot
@@ -86,37 +86,26 @@ class Lists:
             plan = snapshot.plan(query.segment, query.now, query.mode)
             ranked = _rank(query, plan)
         except (ArtifactError, ServingError) as error:
-            metrics.requests["server_error"].inc()
-            self._expose(request, query, [], is_error=True)
+            metrics.count_failure()
+            self._expose(request, query, None)
             raise ProblemError(ProblemCode.ARTIFACT_INCOMPATIBLE, str(error)) from error
         except Exception:
-            metrics.requests["server_error"].inc()
+            metrics.count_failure()
             raise
-        response = _make_response(query, plan, ranked, request.request_id)
-        for warning in response.warnings:
-            self._metrics.warnings.labels(warning.code).inc()
-        item_ids = [item.item_id for item in response.items]
-        metrics.lists[_kind_of(len(item_ids), query.k, ranked)].inc()
-        self._expose(request, query, item_ids, is_error=False)
-        answer = json_response(200, response)
-        metrics.requests["ok"].inc()
-        metrics.latency.observe(time.perf_counter() - request.started)
-        return answer
+        warnings = list_warnings(query, plan, ranked)
+        body = encode_list(query, ranked, warnings, request.request_id)
+        self._expose(request, query, ranked)
+        metrics.count_list(_kind_of(query.k, ranked), time.perf_counter() - request.started)
+        for warning in warnings:
+            self._metrics.count_warning(warning.code)
+        return Response(200, body)
 
-    def _expose(self, request: Request, query: Query, item_ids: list[str], *, is_error: bool) -> None:
+    def _expose(self, request: Request, query: Query, ranked: Ranked | None) -> None:
+        """Log what the request was served; ``None`` is an error."""
         snapshot = query.snapshot
         if not snapshot.config.flags.log_exposures:
             return
-        exposure = Exposure(
-            request_id=request.request_id,
-            user_id=query.user,
-            ts=datetime.now(UTC),
-            items=list(map(ExposedItem, item_ids, _RANKS)),
-            context=_exposure_context(query),
-            latency_ms=round((time.perf_counter() - request.started) * 1000, 3),
-            error=is_error,
-        )
-        if not self._state.exposures.append(exposure):
+        if not self._state.exposures.append_line(self._lines.encode(request, query, ranked)):
             self._metrics.exposure_failures.labels(snapshot.tenant).inc()
 
 
@@ -139,78 +128,8 @@ def _rank(query: Query, plan: CompiledPlan) -> Ranked:
     )
 
 
-def _make_response(query: Query, plan: CompiledPlan, ranked: Ranked, request_id: str) -> ListResponse:
-    options = query.request.options
-    items = list(map(RankedItem, ranked.item_ids, _RANKS, ranked.scores))
-    if options.include_reasons:
-        items = [
-            msgspec.structs.replace(item, reasons=reasons)
-            for item, reasons in zip(items, ranked.reasons, strict=True)
-        ]
-    if options.explain != "none":
-        explained = explain_items(ranked, is_full=options.explain == "full")
-        items = [
-            msgspec.structs.replace(item, explain=explanation)
-            for item, explanation in zip(items, explained, strict=True)
-        ]
-    meta = _make_meta(query, request_id)
-    if options.include_trace or options.explain == "full":
-        counts = {f"filtered.{name}": count for name, count in sorted(ranked.filtered.items())}
-        counts |= {f"candidates.{name}": count for name, count in ranked.candidates}
-        meta = msgspec.structs.replace(meta, counts=counts)
-    if options.include_trace:
-        timings = {stage: micros / 1000 for stage, micros in ranked.stage_us.items()}
-        meta = msgspec.structs.replace(meta, timings_ms=timings)
-    return ListResponse(items, meta, list_warnings(query, plan, ranked))
-
-
-def _make_meta(query: Query, request_id: str) -> ListMeta:
-    snapshot, versions = query.snapshot, query.snapshot.versions
-    return ListMeta(
-        tenant_id=snapshot.tenant,
-        surface=snapshot.surface,
-        segment=query.segment,
-        algo_version=versions.algo_version,
-        config_version=versions.config_version,
-        rules_version=versions.rules_version,
-        manifest_version=versions.manifest_version,
-        request_id=request_id,
-        experiment=_arm_of(query),
-    )
-
-
-def _arm_of(query: Query) -> ExperimentArm | None:
-    """Return the arm that the caller sent; an experiment without a variant has none here."""
-    arm = query.request.experiment
-    return arm if arm is not None and arm.variant is not None else None
-
-
-def _exposure_context(query: Query) -> dict[str, str]:
-    snapshot, versions, context = query.snapshot, query.snapshot.versions, query.request.context
-    logged = {
-        "tenant_id": snapshot.tenant,
-        "surface": snapshot.surface,
-        "segment": query.segment,
-        "algo_version": versions.algo_version,
-        "config_version": versions.config_version,
-        "rules_version": versions.rules_version,
-        "manifest_version": versions.manifest_version,
-    }
-    arm = _arm_of(query)
-    if arm is not None and arm.variant is not None:
-        logged["experiment_id"], logged["experiment_variant"] = arm.id, arm.variant
-    if context.locale is not None:
-        logged["locale"] = context.locale
-    if context.device is not None:
-        logged["device"] = context.device
-    if context.country is not None:
-        logged["country"] = context.country
-    if context.now is not None:
-        logged["now"] = context.now.isoformat()
-    return logged
-
-
-def _kind_of(length: int, k: int, ranked: Ranked) -> ListKind:
+def _kind_of(k: int, ranked: Ranked) -> ListKind:
+    length = len(ranked)
     if not length:
         return "empty"
     if length < k:

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from msgspec import Struct
 
+from recsys._native import Pseudonyms
 from recsys.contracts.config import Mode, TenantConfig, derive_segment
 from recsys.contracts.http import (
     DEFAULT_K,
@@ -17,7 +18,7 @@ from recsys.contracts.http import (
     SimilarRequest,
 )
 from recsys.contracts.problems import ProblemCode
-from recsys.contracts.pseudonym import identify, pseudonym
+from recsys.contracts.pseudonym import identify
 from recsys.control.principals import Principal
 from recsys.ranking.snapshot import Snapshot
 from recsys.service.auth import require_admin
@@ -45,7 +46,11 @@ class Query(Struct, frozen=True):
 
 
 def make_query(
-    body: RecommendRequest | SimilarRequest, tenant: ServedTenant, principal: Principal, request_id: str
+    body: RecommendRequest | SimilarRequest,
+    tenant: ServedTenant,
+    principal: Principal,
+    pseudonyms: Pseudonyms,
+    request_id: str,
 ) -> Query:
     """Return the query of a decoded body; raises 403, 404 or 422 as the contract says."""
     options = body.options
@@ -82,7 +87,7 @@ def make_query(
         segment=segment,
         k=k,
         now=body.context.now or datetime.now(UTC),
-        user=pseudonym(tenant.salt, user),
+        user=pseudonyms.of(user),
         anchors=anchors,
         mode=mode,
         weights=None if weights is None else (weights.pop, weights.cooc, weights.emb),

@@ -14,8 +14,7 @@ _INELIGIBLE = ("not_included", "unavailable", "expired", "excluded", "blocked")
 def list_warnings(query: Query, plan: CompiledPlan, ranked: Ranked) -> list[ListWarning]:
     """Return the warnings about ``ranked``, after those about the request itself."""
     warnings = list(query.warnings)
-    # A list can be empty with nothing dropped, say for a required tag that no item has: that is not plain.
-    if ranked.is_plain and ranked.scores and not plan.missing and not query.request.candidates.include_ids:
+    if ranked.is_plain and not plan.missing and not query.request.candidates.include_ids:
         return warnings
     warnings += (ListWarning("SIGNAL_UNAVAILABLE", f"{name}: no artifact") for name in plan.missing)
     for name, asked, found in ranked.source_keys:

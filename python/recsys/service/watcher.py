@@ -19,7 +19,7 @@ from msgspec.structs import replace
 from recsys.contracts.documents import InvalidDocument
 from recsys.contracts.errors import RecsysError
 from recsys.control import audit, tenants
-from recsys.control.store import CorruptStoreError, NotFoundError, Reader
+from recsys.control.store import CorruptStoreError, NotFoundError, Reader, read_head
 from recsys.service.compiler import BUILT_IN, compile_tenant, read_documents
 from recsys.service.releases import Releases, SurfaceKey
 from recsys.service.state import State
@@ -139,7 +139,7 @@ class Watcher:
         with self._lock:
             state = self._state
             with state.plane.read() as reader:
-                generation = audit.generation(reader)
+                generation = read_head(reader).generation
                 if generation == state.generation and not all_tenants:
                     return
                 changes = audit.entries_after(reader, state.generation)

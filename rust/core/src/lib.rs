@@ -18,6 +18,7 @@ pub mod catalog;
 pub mod error;
 pub mod format;
 pub mod mapping;
+pub mod pseudonym;
 pub mod rank;
 pub mod signal;
 pub mod strings;

@@ -5,6 +5,7 @@ mod catalog;
 mod columns;
 mod guard;
 mod plan;
+mod pseudonym;
 mod rank;
 mod ranked;
 mod signal;
@@ -19,5 +20,6 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     signal::register(m)?;
     builders::register(m)?;
     plan::register(m)?;
+    pseudonym::register(m)?;
     rank::register(m)
 }

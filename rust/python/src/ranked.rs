@@ -4,10 +4,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use pyo3::prelude::*;
+use pyo3::types::PyBytes;
 use recsys_core::Ordinal;
 use recsys_core::rank::{self as core, Drop, RankedItem};
 
 use crate::guard;
+
+/// What most items take in JSON.
+const BYTES_PER_ITEM: usize = 96;
 
 /// A ranked list and what a response says about it.
 #[pyclass(frozen, module = "recsys._native")]
@@ -26,6 +30,30 @@ impl Ranked {
     #[getter]
     fn scores(&self) -> Vec<f64> {
         self.ranked.items.iter().map(|place| place.score).collect()
+    }
+
+    /// `before`, the list as a JSON array of items with their scores, and `after`.
+    #[pyo3(signature = (before, after, *, first_rank=1))]
+    fn encode_items<'py>(
+        &self,
+        py: Python<'py>,
+        before: &[u8],
+        after: &[u8],
+        first_rank: usize,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        self.encode(py, before, after, first_rank, true)
+    }
+
+    /// As `encode_items`, without the scores.
+    #[pyo3(signature = (before, after, *, first_rank=1))]
+    fn encode_exposed<'py>(
+        &self,
+        py: Python<'py>,
+        before: &[u8],
+        after: &[u8],
+        first_rank: usize,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        self.encode(py, before, after, first_rank, false)
     }
 
     #[getter]
@@ -80,13 +108,17 @@ impl Ranked {
             .collect()
     }
 
-    /// Whether there is nothing to warn about: every key found, nothing dropped, pinned from outside or refilled.
+    /// Whether there is nothing to warn about, an allow-list aside: some items, every key found, nothing dropped by
+    /// a constraint, pinned from outside or refilled.
     #[getter]
     fn is_plain(&self) -> bool {
+        const CONSTRAINTS: [Drop; 3] = [Drop::RequiredTags, Drop::ForbiddenTags, Drop::MaxPerTag];
         let r = &self.ranked;
-        r.source_keys.iter().all(|(asked, found)| asked == found)
-            && r.dropped.iter().all(|n| *n == 0)
-            && r.include_unknown == 0
+        !r.items.is_empty()
+            && r.source_keys.iter().all(|(asked, found)| asked == found)
+            && CONSTRAINTS
+                .iter()
+                .all(|reason| r.dropped[*reason as usize] == 0)
             && r.pins_injected.is_empty()
             && r.rungs.is_empty()
     }
@@ -133,6 +165,26 @@ impl Ranked {
 }
 
 impl Ranked {
+    fn encode<'py>(
+        &self,
+        py: Python<'py>,
+        before: &[u8],
+        after: &[u8],
+        first_rank: usize,
+        with_scores: bool,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        let room = before.len() + after.len() + self.ranked.items.len() * BYTES_PER_ITEM;
+        let mut out = Vec::with_capacity(room);
+        out.extend_from_slice(before);
+        guard::held(|| {
+            let catalog = self.plan.catalog();
+            self.ranked
+                .encode(catalog, with_scores, first_rank, &mut out)
+        })?;
+        out.extend_from_slice(after);
+        Ok(PyBytes::new(py, &out))
+    }
+
     fn ids(&self, items: impl Iterator<Item = Ordinal>) -> PyResult<Vec<&str>> {
         guard::held(|| items.map(|item| self.plan.catalog().id(item)).collect())
     }

@@ -3,10 +3,12 @@
 //! A [`Plan`] is all that requests of one surface, segment and mode have in common; [`Plan::rank`] takes a [`Request`]
 //! and gives a [`Ranked`]. On the way, `gather` collects candidates and their raw values from the sources into a
 //! table, `stream` adds the long lists' items only as far as they can matter, `filter` says who may be shown, and
-//! `select` places pins, walks the rest in order under the caps, diversifies, and refills from the ladder.
+//! `select` places pins, walks the rest in order under the caps, diversifies, and refills from the ladder; `encode`
+//! writes the list as JSON.
 //! `docs/ranking.md` states the semantics; `recsys.ranking.reference` is the same in plain Python.
 
 mod caps;
+mod encode;
 mod filter;
 mod gather;
 mod ladder;

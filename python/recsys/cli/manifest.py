@@ -1,0 +1,247 @@
+"""``recsys manifest``: list, show, compare, roll back, pin and clean up releases."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated
+
+import cyclopts
+from cyclopts import Parameter
+from cyclopts.validators import Number
+
+from recsys.cli.console import JsonFlag, print_json, print_table
+from recsys.cli.releases import IN_DATA_FOLDER, Comment, RegistryOptions, SurfaceOptions, Version, short
+
+if TYPE_CHECKING:
+    from recsys.artifacts.compare import ItemsChange, ReleaseDiff
+    from recsys.contracts.manifest import Manifest
+
+app = cyclopts.App(name="manifest", help="List, show, compare, roll back, pin and clean up releases.")
+
+_Rank = Annotated[int, Parameter(validator=Number(gte=1, lte=1000))]
+_Count = Annotated[int, Parameter(validator=Number(gte=1, lte=1_000_000))]
+
+
+@app.command(name="list")
+def list_(*, of: SurfaceOptions, at: RegistryOptions = IN_DATA_FOLDER, json: JsonFlag = False) -> None:
+    """List the releases of a surface, newest first."""
+    registry = at.open()
+    history = registry.history(of.tenant, of.surface)
+    current = registry.current(of.tenant, of.surface)
+    pins = registry.pins(of.tenant, of.surface)
+    version = None if current is None else current.manifest.version
+    if json:
+        print_json({"current": version, "pinned": sorted(pins), "releases": history})
+        return
+    print_table(
+        ("", "version", "updated", "parent", "kinds", "bytes", "until", "pinned"),
+        [
+            (
+                "*" if one.version == version else "",
+                short(one.version),
+                f"{one.updated_at:%Y-%m-%d %H:%M}",
+                short(one.parent),
+                " ".join(sorted(one.current)),
+                sum(entry.bytes for entry in one.artifacts.values()),
+                _until(one),
+                "pinned" if one.version in pins else "",
+            )
+            for one in history
+        ],
+    )
+
+
+@app.command
+def show(
+    version: Version | None = None,
+    /,
+    *,
+    of: SurfaceOptions,
+    at: RegistryOptions = IN_DATA_FOLDER,
+    json: JsonFlag = False,
+) -> None:
+    """Show a release, without a version the current one: what it holds, and what that was built from."""
+    manifest = at.open().find(of.tenant, of.surface, version)
+    if json:
+        print_json(manifest)
+        return
+    print(f"{manifest.tenant}/{manifest.surface} {manifest.version}")
+    print(f"updated {manifest.updated_at:%Y-%m-%d %H:%M:%S %Z}, parent {manifest.parent or 'none'}")
+    rows: list[tuple[str, int | None, str | None, str | None, str | None, str]] = []
+    for kind, uri in sorted(manifest.current.items()):
+        entry = manifest.artifacts.get(kind)
+        if entry is None:
+            rows.append((kind, None, None, None, None, uri))
+            continue
+        counts = ", ".join(f"{count:,} {name}" for name, count in entry.counts.items())
+        window = entry.window
+        rows.append(
+            (
+                kind,
+                entry.bytes,
+                counts,
+                None if window is None else f"{window.start:%Y-%m-%d} to {window.end:%Y-%m-%d}",
+                short(entry.sha256),
+                uri,
+            )
+        )
+    print_table(("kind", "bytes", "counts", "window", "sha256", "uri"), rows)
+
+
+@app.command
+def diff(
+    before: Version | None = None,
+    after: Version | None = None,
+    /,
+    *,
+    of: SurfaceOptions,
+    k: _Rank = 20,
+    limit: _Count = 5,
+    at: RegistryOptions = IN_DATA_FOLDER,
+    json: JsonFlag = False,
+) -> None:
+    """Compare two releases; by default the parent of the current one with the current one.
+
+    Parameters
+    ----------
+    before
+        The release to compare with; given alone, it is compared with the current one.
+    k
+        How much of each list is compared.
+    limit
+        How many lists and items are shown.
+    """
+    from recsys.artifacts.compare import compare_files
+    from recsys.contracts.errors import UsageError
+
+    registry = at.open()
+    new = registry.find(of.tenant, of.surface, after)
+    if before is None and new.parent is None:
+        raise UsageError(f"release {short(new.version)} has no parent: name a release to compare it with")
+    old = registry.find(of.tenant, of.surface, before or new.parent)
+    cache = at.cache()
+    with cache.borrow(registry, old) as old_files, cache.borrow(registry, new) as new_files:
+        found = compare_files(old_files, new_files, names=(old.version, new.version), k=k, limit=limit)
+    if json:
+        print_json(found)
+    else:
+        _print_diff(found, limit)
+
+
+@app.command
+def rollback(
+    *,
+    of: SurfaceOptions,
+    to: Annotated[Version | None, Parameter(help="The release to return to (default: the parent).")] = None,
+    expected: Annotated[
+        str | None, Parameter(help="Refuse unless this version (in full) is the current one.")
+    ] = None,
+    comment: Comment = "",
+    at: RegistryOptions = IN_DATA_FOLDER,
+    json: JsonFlag = False,
+) -> None:
+    """Point at an earlier release again. Nothing is built; services follow within seconds."""
+    registry = at.open()
+    before = registry.find(of.tenant, of.surface)
+    manifest = registry.roll_back(of.tenant, of.surface, to, expected=expected)
+    if manifest.version != before.version:
+        at.record(of.tenant, of.surface, "rollback", before.version, manifest.version, comment)
+    print_json(manifest) if json else print(manifest.version)
+
+
+@app.command
+def pin(
+    version: Version | None = None,
+    /,
+    *,
+    of: SurfaceOptions,
+    remove: Annotated[bool, Parameter(negative="", help="Take the pin away.")] = False,
+    comment: Comment = "",
+    at: RegistryOptions = IN_DATA_FOLDER,
+) -> None:
+    """Keep a release (by default the current one) from `gc`. A pin does not hold the pointer."""
+    registry = at.open()
+    manifest = registry.find(of.tenant, of.surface, version)
+    is_pinned = manifest.version in registry.pins(of.tenant, of.surface)
+    if is_pinned == remove:
+        (registry.unpin if remove else registry.pin)(manifest)
+        action = "unpin" if remove else "pin"
+        at.record(of.tenant, of.surface, action, manifest.version, manifest.version, comment)
+    print(f"{manifest.version} is {'not ' if remove else ''}pinned")
+
+
+@app.command
+def gc(
+    *,
+    keep: _Count = 10,
+    min_age: str = "14d",
+    dry_run: Annotated[bool, Parameter(negative="", help="Only tell what would be removed.")] = False,
+    at: RegistryOptions = IN_DATA_FOLDER,
+    json: JsonFlag = False,
+) -> None:
+    """Remove old releases of all tenants, and the artifacts that no release names any more.
+
+    The current release of a surface, its parent and pinned ones always stay; so does what is younger than
+    a day.
+
+    Parameters
+    ----------
+    keep
+        So many of the newest releases of each surface stay.
+    min_age
+        Younger releases stay, such as 14d or 12h.
+    """
+    from recsys.artifacts.collect import collect_garbage
+    from recsys.pipelines.build.request import parse_duration
+
+    age = timedelta(milliseconds=parse_duration(min_age))
+    found = collect_garbage(at.open(), keep=keep, min_age=age, dry_run=dry_run)
+    if json:
+        print_json(found)
+        return
+    verb = "would remove" if dry_run else "removed"
+    print(
+        f"{verb} {len(found.manifests):,} releases, {len(found.artifacts):,} artifacts "
+        f"({found.bytes:,} bytes) and {found.unfinished_files:,} unfinished files"
+    )
+
+
+def _until(manifest: Manifest) -> str | None:
+    ends = [entry.window.end for entry in manifest.artifacts.values() if entry.window is not None]
+    return f"{max(ends):%Y-%m-%d}" if ends else None
+
+
+def _print_diff(found: ReleaseDiff, limit: int) -> None:
+    print(f"{short(found.before)} -> {short(found.after)}, first {found.k} of each list")
+    print_table(
+        ("kind", "bytes before", "bytes after", "content"),
+        [(kind, size.before, size.after, "same" if size.same else "") for kind, size in found.sizes.items()],
+    )
+    if found.catalog is not None:
+        _print_items(found.catalog)
+    for kind, signal in found.signals.items():
+        overlap = "" if signal.overlap is None else f", overlap {signal.overlap:.3f}"
+        coverage = [100 * share for share in (signal.item_coverage_before, signal.item_coverage_after)]
+        print(
+            f"{kind}: {signal.keys_before:,} -> {signal.keys_after:,} keys "
+            f"({signal.keys_entering:,} enter, {signal.keys_leaving:,} leave), "
+            f"{coverage[0]:.1f} % -> {coverage[1]:.1f} % of items listed{overlap}"
+        )
+        rows = [
+            (key, change.overlap, _some(change.entering, limit), _some(change.leaving, limit))
+            for key, change in signal.lists.items()
+        ]
+        if rows:
+            print_table(("list", "overlap", "entering", "leaving"), rows)
+
+
+def _print_items(items: ItemsChange) -> None:
+    changes = ((items.n_entering, "enter", items.entering), (items.n_leaving, "leave", items.leaving))
+    for count, verb, ids in changes:
+        if count:
+            print(f"catalog: {count:,} items {verb}: {', '.join(ids)}{', …' if count > len(ids) else ''}")
+
+
+def _some(ids: list[str], limit: int) -> str:
+    more = f" and {len(ids) - limit:,} more" if len(ids) > limit else ""
+    return ", ".join(ids[:limit]) + more

@@ -1,0 +1,73 @@
+"""What the commands about releases share: which registry, the audit entry, versions for people."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from recsys.cli.store_options import WHERE, Where, actor, control_plane
+
+if TYPE_CHECKING:
+    from recsys.artifacts.cache import ArtifactCache
+    from recsys.artifacts.registry import Registry
+
+Version = Annotated[str, Parameter(help="A version, or the first six or more characters of it.")]
+Comment = Annotated[str, Parameter(name="--comment", help="Why; kept in the audit trail.")]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class RegistryOptions:
+    """Where releases are, and where changes of them are audited."""
+
+    registry: Annotated[
+        str | None,
+        Parameter(help="A folder, file:// or s3://bucket/prefix (default: registry/ in the data folder)."),
+    ] = None
+    where: Where = WHERE
+
+    def open(self) -> Registry:
+        """Return the registry; nothing is asked of it yet."""
+        from recsys.artifacts.registry import open_registry
+
+        return open_registry(self.registry or self.where.data_dir / "registry")
+
+    def cache(self) -> ArtifactCache:
+        """Return the cache of artifacts, shared with a service on the same data folder."""
+        from recsys.artifacts.cache import ArtifactCache
+
+        return ArtifactCache(self.where.data_dir / "cache" / "artifacts")
+
+    def record(
+        self, tenant: str, surface: str, action: str, before: str | None, after: str | None, comment: str
+    ) -> None:
+        """Enter a change of a surface's releases into the audit trail."""
+        with control_plane(self.where) as plane:
+            plane.record_change(
+                tenant,
+                actor=actor(),
+                action=f"release.{action}",
+                subject=surface,
+                before=before,
+                after=after,
+                comment=comment,
+            )
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class SurfaceOptions:
+    """Whose releases are meant."""
+
+    tenant: Annotated[str, Parameter(help="The tenant.")]
+    surface: Annotated[str, Parameter(help="The surface.")]
+
+
+IN_DATA_FOLDER = RegistryOptions()
+
+
+def short(version: str | None) -> str | None:
+    """Return the characters of a version that tables show."""
+    return None if version is None else version[:12]

@@ -1,0 +1,85 @@
+"""The body of a ranked list.
+
+A plain list, which is nearly every one, is encoded by the ranker itself, beside members that the snapshot
+keeps encoded. One with reasons, explanations or a trace is built from structs. Both give the same bytes for
+the same list.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from recsys._native import Ranked
+from recsys.contracts.http import MAX_K, ExperimentArm, ListMeta, ListResponse, ListWarning, RankedItem
+from recsys.service.explanations import explain_items
+from recsys.service.queries import Query
+
+_RANKS = range(1, MAX_K + 1)
+_ENCODER = msgspec.json.Encoder()
+
+
+def encode_list(query: Query, ranked: Ranked, warnings: list[ListWarning], request_id: str) -> bytes:
+    """Return the JSON of the :class:`ListResponse` of a ranked query."""
+    options = query.request.options
+    if options.include_reasons or options.explain != "none" or options.include_trace:
+        return _ENCODER.encode(build_list(query, ranked, warnings, request_id))
+    arm = arm_of(query)
+    after = (
+        b',"meta":{',
+        query.snapshot.provenance.members(query.segment),
+        b',"request_id":',
+        _ENCODER.encode(request_id),
+        b"" if arm is None else b',"experiment":' + _ENCODER.encode(arm),
+        b'},"warnings":',
+        _ENCODER.encode(warnings) if warnings else b"[]",
+        b"}",
+    )
+    return ranked.encode_items(b'{"items":', b"".join(after))
+
+
+def build_list(query: Query, ranked: Ranked, warnings: list[ListWarning], request_id: str) -> ListResponse:
+    """Return the response with everything that the options ask for."""
+    options = query.request.options
+    items = list(map(RankedItem, ranked.item_ids, _RANKS, ranked.scores))
+    if options.include_reasons:
+        items = [
+            msgspec.structs.replace(item, reasons=reasons)
+            for item, reasons in zip(items, ranked.reasons, strict=True)
+        ]
+    if options.explain != "none":
+        explained = explain_items(ranked, is_full=options.explain == "full")
+        items = [
+            msgspec.structs.replace(item, explain=explanation)
+            for item, explanation in zip(items, explained, strict=True)
+        ]
+    meta = make_meta(query, request_id)
+    if options.include_trace or options.explain == "full":
+        counts = {f"filtered.{name}": count for name, count in sorted(ranked.filtered.items())}
+        counts |= {f"candidates.{name}": count for name, count in ranked.candidates}
+        meta = msgspec.structs.replace(meta, counts=counts)
+    if options.include_trace:
+        timings = {stage: micros / 1000 for stage, micros in ranked.stage_us.items()}
+        meta = msgspec.structs.replace(meta, timings_ms=timings)
+    return ListResponse(items, meta, warnings)
+
+
+def make_meta(query: Query, request_id: str) -> ListMeta:
+    """Return what ranks a query."""
+    snapshot, versions = query.snapshot, query.snapshot.versions
+    return ListMeta(
+        tenant_id=snapshot.tenant,
+        surface=snapshot.surface,
+        segment=query.segment,
+        algo_version=versions.algo_version,
+        config_version=versions.config_version,
+        rules_version=versions.rules_version,
+        manifest_version=versions.manifest_version,
+        request_id=request_id,
+        experiment=arm_of(query),
+    )
+
+
+def arm_of(query: Query) -> ExperimentArm | None:
+    """Return the arm that the caller sent; an experiment without a variant has none here."""
+    arm = query.request.experiment
+    return arm if arm is not None and arm.variant is not None else None

@@ -1,0 +1,93 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from recsys._native import Catalog, SignalPacker, build_catalog
+from recsys.artifacts.publish import publish_release
+from recsys.artifacts.registry import Registry, open_registry
+from recsys.cli.main import run
+from recsys.contracts.manifest import Manifest
+from recsys.control.plane import ControlPlane
+
+OF = ["--tenant", "shop", "--surface", "home"]
+
+
+@pytest.fixture
+def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
+    monkeypatch.chdir(tmp_path)
+    return open_registry("data/registry")
+
+
+def publish(registry: Registry, top: str) -> Manifest:
+    files = {kind: Path(f"{kind}-{top}.rsa") for kind in ("catalog", "popularity")}
+    build_catalog(str(files["catalog"]), ["a", "b", "c"])
+    packer = SignalPacker(Catalog.open(str(files["catalog"])), kind="popularity", key_type="segment")
+    packer.push("default", ["a", "b", "c"], [9.0 if item == top else 1.0 for item in "abc"])
+    packer.finish(str(files["popularity"]))
+    return publish_release(registry, "shop", "home", files)
+
+
+def printed(capsys: pytest.CaptureFixture[str]) -> dict[str, object]:
+    value: dict[str, object] = json.loads(capsys.readouterr().out)
+    return value
+
+
+def test_releases_are_listed_shown_and_compared(
+    registry: Registry, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second = publish(registry, "a"), publish(registry, "b")
+    assert run(["manifest", "list", *OF, "--json"]) == 0
+    listed = printed(capsys)
+    assert listed["current"] == second.version
+    assert [one["version"] for one in listed["releases"]] == [second.version, first.version]
+    assert run(["manifest", "show", first.version[:10], *OF, "--json"]) == 0
+    assert printed(capsys)["version"] == first.version
+    assert run(["manifest", "diff", *OF, "--k", "1", "--json"]) == 0
+    assert printed(capsys)["signals"]["popularity"]["lists"]["default"]["entering"] == ["b"]
+    for command in ("list", "show", "diff"):
+        assert run(["manifest", command, *OF]) == 0
+    assert first.version[:12] in capsys.readouterr().out
+    assert not list(Path("data/cache/artifacts").glob("releases/*/*"))  # looking is not serving
+
+
+def test_a_rollback_moves_the_pointer_and_is_audited(
+    registry: Registry, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second = publish(registry, "a"), publish(registry, "b")
+    assert run(["manifest", "rollback", *OF, "--comment", "too red", "--json"]) == 0
+    assert printed(capsys)["version"] == first.version
+    assert registry.find("shop", "home") == first
+    assert run(["manifest", "rollback", *OF]) == 1
+    assert "has no release before" in capsys.readouterr().err
+    assert run(["manifest", "rollback", *OF, "--to", first.version]) == 0  # nothing to do, nothing to audit
+    plane = ControlPlane.open(Path("data/control"))
+    entries = plane.audit_entries("shop")
+    plane.close()
+    assert [(one.action, one.subject, one.before, one.after, one.comment) for one in entries] == [
+        ("release.rollback", "home", second.version, first.version, "too red")
+    ]
+
+
+def test_a_pin_keeps_a_release(registry: Registry, capsys: pytest.CaptureFixture[str]) -> None:
+    first = publish(registry, "a")
+    for top in "bca":
+        publish(registry, top)
+    assert run(["manifest", "pin", first.version[:8], *OF]) == 0
+    assert run(["manifest", "gc", "--keep", "1", "--min-age", "1s", "--dry-run", "--json"]) == 0
+    capsys.readouterr()
+    assert registry.pins("shop", "home") == {first.version}
+    assert run(["manifest", "pin", first.version[:8], *OF, "--remove"]) == 0
+    assert registry.pins("shop", "home") == frozenset()
+    assert run(["manifest", "gc", "--keep", "0"]) == 2
+    assert run(["manifest", "gc", "--min-age", "soon"]) == 2
+
+
+def test_what_does_not_exist_is_an_error(registry: Registry, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["manifest", "show", *OF]) == 1
+    assert "nothing is published for shop/home" in capsys.readouterr().err
+    publish(registry, "a")
+    assert run(["manifest", "diff", *OF]) == 2
+    assert "has no parent" in capsys.readouterr().err
+    assert run(["manifest", "show", "../../x", *OF]) == 1
+    assert run(["manifest", "list", *OF, "--registry", "ftp://x"]) == 1
