@@ -17,8 +17,10 @@ import msgspec
 
 from recsys._native import verify
 from recsys.artifacts.atomic_files import write_atomically
+from recsys.artifacts.cache_convert import JsonConverter
 from recsys.artifacts.cache_files import FilePool, Lease
 from recsys.artifacts.errors import ReleaseNotFoundError
+from recsys.artifacts.json_documents import is_json_artifact
 from recsys.artifacts.registry import Registry, check_name
 from recsys.artifacts.uris import Location
 from recsys.contracts.errors import ArtifactError
@@ -46,11 +48,15 @@ class ArtifactCache:
     def __init__(self, folder: Path, max_bytes: int = DEFAULT_MAX_BYTES) -> None:
         self._folder = folder
         self._pool = FilePool(folder, max_bytes, self._remembered_files)
+        self._converter = JsonConverter(folder, self._pool)
         self._leases: dict[tuple[str, str], list[list[Lease]]] = {}
         self._lock = threading.Lock()
 
     def fetch(self, registry: Registry, manifest: Manifest) -> dict[str, Path]:
         """Return a local file for each kind of ``manifest``, downloading what is not there.
+
+        JSON artifacts of other implementations come as mapped ones, with a catalog of their items when the
+        manifest has none.
 
         The files stay until the second fetch after this one for the same (tenant, surface). An artifact
         that is there costs no call of the registry. Raises :class:`ArtifactError` for content that is not
@@ -95,18 +101,20 @@ class ArtifactCache:
         return self._pool.used_bytes()
 
     def _fetch_all(self, registry: Registry, manifest: Manifest) -> dict[str, Lease]:
-        leases: dict[str, Lease] = {}
+        remembered = self._remembered(manifest.tenant, manifest.surface)
+        if remembered is not None and remembered.manifest.version == manifest.version:
+            leases = self._lease_all(remembered.files)
+            if len(leases) == len(remembered.files):
+                return leases
+            _close(leases.values())
+        leases = {}
         try:
-            remembered = self._remembered(manifest.tenant, manifest.surface)
-            if remembered is not None and remembered.manifest.version == manifest.version:
-                leases = self._lease_all(remembered.files)
             for kind, uri in manifest.current.items():
-                if kind not in leases:
-                    leases[kind] = self._fetch(registry, manifest, kind, uri)
+                leases[kind] = self._fetch(registry, manifest, kind, uri)
+            return self._converter.convert(manifest, leases)
         except BaseException:
             _close(leases.values())
             raise
-        return leases
 
     def _fetch(self, registry: Registry, manifest: Manifest, kind: str, uri: str) -> Lease:
         entry = manifest.artifacts.get(kind)
@@ -144,7 +152,8 @@ class ArtifactCache:
             with self._pool.new_file(stat.size) as file:
                 digest = hashlib.sha256()
                 file.write(_watched(location.store.read(location.key), digest), str(location))
-                _verify(file.path, location)
+                if not is_json_artifact(file.path):
+                    _verify(file.path, location)
                 name = f"{digest.hexdigest()}.rsa"
                 file.keep(name)
             write_atomically(self._folder / "sources" / source, [digest.hexdigest().encode()])

@@ -21,6 +21,17 @@ app = cyclopts.App(name="artifact", help="Build, look into and verify catalogs a
 app.command(
     "recsys.cli.artifact_build:app", name="build", help="Build a catalog or a signal from input files."
 )
+app.command(
+    "recsys.cli.artifact_exchange:import_", name="import", help="Turn JSON artifacts into a mapped one."
+)
+app.command(
+    "recsys.cli.artifact_exchange:export",
+    name="export",
+    help="Turn an artifact into JSON or a Parquet table.",
+)
+app.command(
+    "recsys.cli.artifact_exchange:pack", name="pack", help="Make a signal from scores of another engine."
+)
 
 
 Limit = Annotated[int, Parameter(validator=Number(gte=1, lte=1_000_000))]

@@ -79,7 +79,7 @@ class Resources:
     ] = 0
 
 
-_NO_INPUT = InputOptions()
+NO_INPUT = InputOptions()
 _ALL = SelectionOptions()
 _RESOURCES = Resources()
 
@@ -89,7 +89,7 @@ def catalog(
     paths: Annotated[list[Path], Parameter(negative="", help="Item files, folders or globs.")],
     *,
     out: Path,
-    reading: InputOptions = _NO_INPUT,
+    reading: InputOptions = NO_INPUT,
     json: JsonFlag = False,
 ) -> None:
     """Build a catalog.
@@ -104,8 +104,8 @@ def catalog(
     from recsys.pipelines.build.catalog import build_catalog
 
     with progress() as begin:
-        report = build_catalog(_input(paths, out, reading, begin), out)
-    _show(report, as_json=json)
+        report = build_catalog(build_input(paths, out, reading, begin), out)
+    show_report(report, as_json=json)
 
 
 @app.command
@@ -117,7 +117,7 @@ def popularity(
     half_life: str | None = None,
     now: datetime | None = None,
     segment_column: str | None = None,
-    reading: InputOptions = _NO_INPUT,
+    reading: InputOptions = NO_INPUT,
     selection: SelectionOptions = _ALL,
     resources: Resources = _RESOURCES,
     json: JsonFlag = False,
@@ -149,9 +149,9 @@ def popularity(
         threads=resources.threads,
     )
     with progress() as begin:
-        given = _input(paths, out, reading, begin, catalog=catalog, segment_column=segment_column)
+        given = build_input(paths, out, reading, begin, catalog=catalog, segment_column=segment_column)
         report = build_popularity(Catalog.open(str(catalog)), given, out, options)
-    _show(report, as_json=json)
+    show_report(report, as_json=json)
 
 
 @app.command
@@ -165,7 +165,7 @@ def cooc(
     min_support: Annotated[int, _Count] = 2,
     top_n: Annotated[int, _Count] = 100,
     max_items_per_session: Annotated[int, Parameter(validator=Number(gte=2, lte=2**31))] = 200,
-    reading: InputOptions = _NO_INPUT,
+    reading: InputOptions = NO_INPUT,
     selection: SelectionOptions = _ALL,
     resources: Resources = _RESOURCES,
     json: JsonFlag = False,
@@ -204,12 +204,12 @@ def cooc(
         threads=resources.threads,
     )
     with progress() as begin:
-        given = _input(paths, out, reading, begin, catalog=catalog)
+        given = build_input(paths, out, reading, begin, catalog=catalog)
         report = build_cooc(Catalog.open(str(catalog)), given, out, options)
-    _show(report, as_json=json)
+    show_report(report, as_json=json)
 
 
-def _input(
+def build_input(
     paths: list[Path],
     out: Path,
     reading: InputOptions,
@@ -218,6 +218,7 @@ def _input(
     catalog: Path | None = None,
     segment_column: str | None = None,
 ) -> BuildInput:
+    """Return what a build reads: files, their mapping, and what becomes of bad rows."""
     from recsys.pipelines.build.request import BuildInput, refuse_overwriting
     from recsys.pipelines.input.files import find_input_files
     from recsys.pipelines.input.mapping import load_mapping, merge_options
@@ -250,7 +251,8 @@ def _to_ms(moment: datetime) -> int:
     return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
-def _show(report: BuildReport, *, as_json: bool) -> None:
+def show_report(report: BuildReport, *, as_json: bool) -> None:
+    """Print what a build did; bad rows are warned of."""
     if report.bad:
         print_warning(f"{report.bad:,} bad rows put aside in {report.quarantine}")
     if as_json:
