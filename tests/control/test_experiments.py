@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import threading
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
+from recsys.artifacts.registry import open_registry
 from recsys.contracts.documents import InvalidDocument
 from recsys.contracts.experiments import read_experiments
 from recsys.control import experiments
@@ -33,6 +35,11 @@ def create(plane: ControlPlane, value: dict) -> None:
 
 def start(plane: ControlPlane, name: str = "e") -> None:
     experiments.start_experiment(plane, "demo", name, now=NOW, author="test")
+
+
+def roll_back(plane: ControlPlane, folder: Path) -> None:
+    registry = open_registry(folder / "registry")
+    experiments.roll_back_experiment(plane, "demo", "e", registry=registry, now=NOW, author="test")
 
 
 def states(plane: ControlPlane) -> dict[str, str]:
@@ -82,14 +89,14 @@ def test_two_experiments_of_a_surface_run_at_once_only_on_different_users(plane:
     start(plane, "e5")
 
 
-def test_the_rollback_path_puts_earlier_versions_back(plane: ControlPlane) -> None:
+def test_the_rollback_path_puts_earlier_versions_back(plane: ControlPlane, tmp_path: Path) -> None:
     before = plane.put("demo", "config", b'{"defaults": {"brand_cap": 1}}', author="test").version
     plane.put("demo", "config", b'{"defaults": {"brand_cap": 2}}', author="test")
     create(plane, draft(rollback={"to": "versions", "config_version": before}))
     with pytest.raises(ControlError, match="never started"):
-        experiments.roll_back_experiment(plane, "demo", "e", now=NOW, author="test")
+        roll_back(plane, tmp_path)
     start(plane)
-    experiments.roll_back_experiment(plane, "demo", "e", now=NOW, author="test")
+    roll_back(plane, tmp_path)
     assert states(plane) == {"e": "rolled_back"}
     assert plane.document("demo", "config").revision.version == before
 

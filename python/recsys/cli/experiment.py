@@ -10,6 +10,7 @@ from cyclopts import Parameter
 
 from recsys.cli.console import JsonFlag, print_json, print_table
 from recsys.cli.documents import Comment, Document, read_document
+from recsys.cli.releases import IN_DATA_FOLDER, RegistryOptions
 from recsys.cli.store_options import WHERE, Tenant, Where, actor, control_plane
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ Id = Annotated[str, Parameter(help="The experiment.")]
 OptionalId = Annotated[str | None, Parameter(help="The experiment; without it all of the tenant.")]
 
 app = cyclopts.App(name="experiment", help="Create, start, ramp, stop and roll back experiments.")
+app.command("recsys.cli.experiment_guard:guard", name="guard")
 
 
 @app.command
@@ -177,15 +179,21 @@ def rollback(
     *,
     tenant: Tenant,
     comment: Comment = "",
-    where: Where = WHERE,
+    at: RegistryOptions = IN_DATA_FOLDER,
     json: JsonFlag = False,
 ) -> None:
     """Stop the arms and make the versions of the rollback path current."""
     from recsys.control.experiments import roll_back_experiment
 
-    with control_plane(where) as plane:
+    with control_plane(at.where) as plane:
         done = roll_back_experiment(
-            plane, tenant, experiment, now=datetime.now(UTC), author=actor(), comment=comment
+            plane,
+            tenant,
+            experiment,
+            registry=at.open(),
+            now=datetime.now(UTC),
+            author=actor(),
+            comment=comment,
         )
     print_json(done) if json else print(f"rolled back to {done.to}")
 

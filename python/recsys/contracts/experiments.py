@@ -86,6 +86,7 @@ class RollbackPath(Struct, frozen=True, omit_defaults=True, forbid_unknown_field
     to: Literal["current", "versions"]
     config_version: Version | None = None
     rules_version: Version | None = None
+    manifest_version: Version | None = None
 
 
 class Experiment(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, kw_only=True):
@@ -214,9 +215,9 @@ def _check_arms(experiment: Experiment, at: str) -> None:
 
 
 def _check_rollback(path: RollbackPath, at: str) -> None:
-    has_versions = bool(path.config_version or path.rules_version)
+    has_versions = bool(path.config_version or path.rules_version or path.manifest_version)
     if path.to == "versions" and not has_versions:
-        raise InvalidDocument(f"{at}.to", "names no version: give config_version or rules_version")
+        raise InvalidDocument(f"{at}.to", "names no version: give one of config, rules or manifest")
     if path.to == "current" and has_versions:
         raise InvalidDocument(f"{at}.to", "`current` takes no versions; say `versions`")
 

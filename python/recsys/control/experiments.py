@@ -12,6 +12,7 @@ from datetime import datetime
 import msgspec
 from msgspec.structs import replace
 
+from recsys.artifacts.registry import Registry
 from recsys.contracts.documents import InvalidDocument, canonical_json
 from recsys.contracts.experiments import (
     ArmName,
@@ -173,13 +174,14 @@ def roll_back_experiment(
     tenant_id: str,
     experiment_id: str,
     *,
+    registry: Registry,
     now: datetime,
     author: str,
     comment: str = "",
 ) -> RollbackPath:
-    """Stop the arms, then make the config and rules versions of the rollback path current.
+    """Stop the arms, then make the versions of the rollback path current, and return the path.
 
-    Returns the path. May be repeated after a failure in the middle.
+    May be repeated after a failure in the middle.
     """
 
     def roll_back(experiment: Experiment) -> Experiment:
@@ -189,7 +191,8 @@ def roll_back_experiment(
 
     _edit(plane, tenant_id, experiment_id, roll_back, author, "rollback", comment)
     document, _ = current_experiments(plane, tenant_id)
-    path = find_experiment(document, experiment_id).rollback
+    experiment = find_experiment(document, experiment_id)
+    path = experiment.rollback
     if path is None:
         raise ControlError(f"experiment {experiment_id!r} has no rollback path")
     why = comment or f"rollback of experiment {experiment_id}"
@@ -197,6 +200,18 @@ def roll_back_experiment(
         plane.roll_back(tenant_id, "config", author=author, comment=why, to=path.config_version)
     if path.rules_version is not None:
         plane.roll_back(tenant_id, "rules", author=author, comment=why, to=path.rules_version)
+    if path.manifest_version is not None:
+        before = registry.current(tenant_id, experiment.surface)
+        after = registry.roll_back(tenant_id, experiment.surface, path.manifest_version)
+        plane.record_change(
+            tenant_id,
+            actor=author,
+            action="release.rollback",
+            subject=experiment.surface,
+            before=None if before is None else before.manifest.version,
+            after=after.version,
+            comment=why,
+        )
     return path
 
 

@@ -102,18 +102,22 @@ class PartWriter:
         return fd
 
 
+def opened_at(part: Path) -> float | None:
+    """Return when a part was opened, in Unix seconds, as its name tells; ``None`` for another name."""
+    try:
+        stamp = part.name.split("Z-")[0]
+        return datetime.strptime(stamp, "%Y%m%dT%H%M%S.%f").replace(tzinfo=UTC).timestamp()
+    except ValueError:
+        return None
+
+
 def is_closed(part: Path, now: float) -> bool:
     """Whether nobody will write to ``part`` any more; ``now`` is in Unix seconds.
 
     Its writer is gone or went on to another part, or it is so old that the writer will not use it again.
     """
-    try:
-        opened = (
-            datetime.strptime(part.name.split("Z-")[0], "%Y%m%dT%H%M%S.%f").replace(tzinfo=UTC).timestamp()
-        )
-    except ValueError:
-        return False
-    if now - opened < _NEW_PART_S:
+    opened = opened_at(part)
+    if opened is None or now - opened < _NEW_PART_S:
         return False
     if now - opened > MAX_PART_AGE_S + _AGE_MARGIN_S:
         return True
