@@ -6,9 +6,9 @@
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::NONE;
 use crate::error::{Error, Result};
 use crate::format::{Artifact, Ragged, Section, Writer, offsets};
+use crate::{NONE, touch};
 
 /// Texts of one artifact.
 #[derive(Clone, Debug)]
@@ -77,6 +77,33 @@ impl StringTable {
             &name(self.prefix, "idx"),
             reason,
         ))
+    }
+
+    /// Brings what [`StringTable::find`] will read for these texts into the caches, in most cases.
+    pub fn touch(&self, artifact: &Artifact, texts: &[&str]) {
+        let Some(index) = &self.index else { return };
+        let table = artifact.slice(index);
+        if texts.len() < 2 || table.is_empty() {
+            return;
+        }
+        let mask = table.len() - 1;
+        let homes: Vec<usize> = texts
+            .iter()
+            .map(|text| xxh3_64(text.as_bytes()) as usize & mask)
+            .collect();
+        let positions = || homes.iter().map(|home| table[*home]);
+        touch(positions().map(u64::from));
+        touch(positions().map(|i| self.first_byte(artifact, i)));
+    }
+
+    /// The first byte of the text at position `i`, 0 if there is none.
+    #[inline]
+    pub fn first_byte(&self, artifact: &Artifact, i: u32) -> u64 {
+        let start = self.offsets.start(artifact, i);
+        let data: &[u8] = artifact.slice(&self.data);
+        start
+            .and_then(|start| data.get(start))
+            .map_or(0, |byte| u64::from(*byte))
     }
 
     /// Checks every offset, that every text is UTF-8, and the index if there is one.

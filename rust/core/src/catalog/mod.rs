@@ -12,7 +12,7 @@ use std::path::Path;
 use crate::error::{Error, Result};
 use crate::format::{Artifact, Ragged, Section, Type};
 use crate::strings::StringTable;
-use crate::{NONE, Ordinal};
+use crate::{NONE, Ordinal, touch};
 
 pub use build::{Row, build, ids_digest};
 pub use groups::Attribute;
@@ -121,6 +121,31 @@ impl Catalog {
     #[inline]
     pub fn ordinal(&self, id: &str) -> Result<Option<Ordinal>> {
         self.ids.find(&self.artifact, id)
+    }
+
+    /// Brings what [`Catalog::ordinal`] will read for these ids into the caches: far quicker for many than one by one,
+    /// each of which waits for memory three times.
+    pub fn touch_ids(&self, ids: &[&str]) {
+        self.ids.touch(&self.artifact, ids);
+    }
+
+    /// Brings what filters and responses will read of these items into the caches.
+    pub fn touch(&self, items: impl Iterator<Item = Ordinal> + Clone) {
+        touch(
+            items.clone().map(|i| {
+                u64::from(self.is_available(i)) + self.valid_until_ms(i).unwrap_or(0) as u64
+            }),
+        );
+        let starts = |rows: &Ragged, i| rows.start(&self.artifact, i).unwrap_or(0);
+        let tags: &[u32] = self.artifact.slice(&self.item_tags);
+        touch(items.clone().map(|i| {
+            u64::from(
+                tags.get(starts(&self.item_tag_rows, i))
+                    .copied()
+                    .unwrap_or(0),
+            )
+        }));
+        touch(items.map(|i| self.ids.first_byte(&self.artifact, i)));
     }
 
     /// The id of an item; an error that names the file if it has no such item.

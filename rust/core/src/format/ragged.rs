@@ -45,6 +45,13 @@ impl Ragged {
         Err(self.fault(artifact, i))
     }
 
+    /// Where row `i` starts, if there is such a row; not checked against what the rows divide.
+    #[inline]
+    pub fn start(&self, artifact: &Artifact, i: u32) -> Option<usize> {
+        let start = artifact.slice(&self.offsets).get(i as usize)?;
+        Some(*start as usize)
+    }
+
     /// How many rows there are.
     pub fn rows(&self, artifact: &Artifact) -> usize {
         artifact.slice(&self.offsets).len().saturating_sub(1)

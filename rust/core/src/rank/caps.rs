@@ -24,18 +24,20 @@ struct Counter {
 }
 
 impl Counter {
-    fn is_full(&self, code: u32) -> bool {
-        let taken = || {
-            self.taken
-                .iter()
-                .find(|(c, _)| *c == code)
-                .map_or(0, |(_, n)| *n)
-        };
-        code != NONE && self.cap.is_some_and(|cap| taken() >= cap)
+    /// Whether there is no room for one more; `code` is only asked for if there is a cap.
+    fn is_full(&self, code: impl FnOnce() -> u32) -> bool {
+        let Some(cap) = self.cap else { return false };
+        let code = code();
+        let taken = self.taken.iter().find(|(c, _)| *c == code);
+        code != NONE && taken.map_or(0, |(_, n)| *n) >= cap
     }
 
-    fn take(&mut self, code: u32) {
-        if self.cap.is_none() || code == NONE {
+    fn take(&mut self, code: impl FnOnce() -> u32) {
+        if self.cap.is_none() {
+            return;
+        }
+        let code = code();
+        if code == NONE {
             return;
         }
         match self.taken.iter_mut().find(|(c, _)| *c == code) {
@@ -78,10 +80,10 @@ impl<'r> Caps<'r> {
                 return Ok(Some(Drop::MaxPerTag));
             }
         }
-        if !is_pin && self.brands.is_full(self.catalog.brand(item)) {
+        if !is_pin && self.brands.is_full(|| self.catalog.brand(item)) {
             return Ok(Some(Drop::BrandCap));
         }
-        if !is_pin && self.categories.is_full(self.catalog.category(item)) {
+        if !is_pin && self.categories.is_full(|| self.catalog.category(item)) {
             return Ok(Some(Drop::CategoryCap));
         }
         Ok(None)
@@ -95,8 +97,8 @@ impl<'r> Caps<'r> {
                 *left = left.saturating_sub(1);
             }
         }
-        self.brands.take(self.catalog.brand(item));
-        self.categories.take(self.catalog.category(item));
+        self.brands.take(|| self.catalog.brand(item));
+        self.categories.take(|| self.catalog.category(item));
         Ok(())
     }
 }

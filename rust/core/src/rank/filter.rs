@@ -45,6 +45,7 @@ impl<'r> Filter<'r> {
         for anchor in anchors.iter().filter(|a| **a != NONE) {
             sets.excluded.insert(*anchor);
         }
+        catalog.touch_ids(&request.exclude);
         for id in &request.exclude {
             if let Some(item) = catalog.ordinal(id)? {
                 sets.excluded.insert(item);
@@ -53,6 +54,7 @@ impl<'r> Filter<'r> {
         let mut include_unknown = 0;
         let include = request.include.as_deref().unwrap_or_default();
         sets.included.reset(include.len());
+        catalog.touch_ids(include);
         for id in include {
             match catalog.ordinal(id)? {
                 Some(item) => _ = sets.included.insert(item),

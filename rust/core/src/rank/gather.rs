@@ -1,114 +1,11 @@
-//! [`Table`]: the candidates of one request and what each source says of them; [`gather`] fills it from short lists.
+//! [`gather`]: the keys of a request become lists, the short ones candidates, the long ones streams.
 
 use super::plan::{Normalizer, Plan, Source};
-use super::sets::spread;
 use super::stream::{STREAM_OVER, Stream};
+use super::table::Table;
 use crate::error::Result;
 use crate::signal::{KeyType, List, Scores};
 use crate::{NONE, Ordinal};
-
-const EMPTY: u64 = u64::MAX;
-
-/// Candidates by position, found by ordinal through an open-addressing table that stays in the near caches.
-#[derive(Debug, Default)]
-pub struct Table {
-    /// Ordinal in the upper half, position in the lower.
-    slots: Vec<u64>,
-    ordinals: Vec<Ordinal>,
-    found_by: Vec<u32>,
-    /// `raws[position * n_sources + source]`.
-    raws: Vec<f64>,
-    n_sources: usize,
-}
-
-impl Table {
-    fn reset(&mut self, n_sources: usize, expected: usize) {
-        self.slots.clear();
-        self.slots
-            .resize((expected * 2).next_power_of_two().max(64), EMPTY);
-        self.ordinals.clear();
-        self.ordinals.reserve(expected);
-        self.found_by.clear();
-        self.found_by.reserve(expected);
-        self.raws.clear();
-        self.raws.reserve(expected * n_sources);
-        self.n_sources = n_sources;
-    }
-
-    /// How many candidates there are.
-    pub fn len(&self) -> usize {
-        self.ordinals.len()
-    }
-
-    /// The candidate at `position`.
-    pub fn ordinal(&self, position: usize) -> Ordinal {
-        self.ordinals[position]
-    }
-
-    /// The sources that found the candidate, a bit each.
-    pub fn found_by(&self, position: usize) -> u32 {
-        self.found_by[position]
-    }
-
-    /// What `source` says of the candidate; 0 if it did not find it.
-    #[inline]
-    pub fn raw(&self, position: usize, source: usize) -> f64 {
-        self.raws[position * self.n_sources + source]
-    }
-
-    /// The position of `item`, if it is a candidate.
-    pub fn find(&self, item: Ordinal) -> Option<usize> {
-        let entry = self.slots[self.slot(item)];
-        (entry != EMPTY).then_some(entry as u32 as usize)
-    }
-
-    /// The position of `item`, which becomes a candidate if it is not one; and whether it became one.
-    #[inline]
-    pub fn enter(&mut self, item: Ordinal) -> (usize, bool) {
-        let slot = self.slot(item);
-        let entry = self.slots[slot];
-        if entry != EMPTY {
-            return (entry as u32 as usize, false);
-        }
-        let position = self.ordinals.len();
-        self.slots[slot] = u64::from(item) << 32 | position as u64;
-        self.ordinals.push(item);
-        self.found_by.push(0);
-        self.raws.extend(std::iter::repeat_n(0.0, self.n_sources));
-        if self.ordinals.len() * 2 > self.slots.len() {
-            self.grow();
-        }
-        (position, true)
-    }
-
-    /// Adds to what `source` says of the candidate.
-    #[inline]
-    pub fn add(&mut self, position: usize, source: usize, raw: f64) {
-        self.raws[position * self.n_sources + source] += raw;
-        self.found_by[position] |= 1 << source;
-    }
-
-    fn grow(&mut self) {
-        let size = self.slots.len() * 4;
-        self.slots.clear();
-        self.slots.resize(size, EMPTY);
-        for position in 0..self.ordinals.len() {
-            let item = self.ordinals[position];
-            let slot = self.slot(item);
-            self.slots[slot] = u64::from(item) << 32 | position as u64;
-        }
-    }
-
-    #[inline]
-    fn slot(&self, item: Ordinal) -> usize {
-        let mask = self.slots.len() - 1;
-        let mut slot = spread(item) & mask;
-        while self.slots[slot] != EMPTY && (self.slots[slot] >> 32) as u32 != item {
-            slot = (slot + 1) & mask;
-        }
-        slot
-    }
-}
 
 /// Who the request is about, resolved.
 #[derive(Debug)]
@@ -148,6 +45,7 @@ pub fn gather<'p>(
         if source.signal.key_type() == KeyType::Item {
             let before = lists.len();
             let mut factor = 1.0;
+            source.signal.touch_rows(subject.anchors);
             for anchor in subject.anchors {
                 if *anchor != NONE {
                     let list = source.signal.list(*anchor)?;
@@ -177,43 +75,29 @@ pub fn gather<'p>(
         plan.sources.len(),
         lists.iter().map(|(.., list)| list.len()).sum(),
     );
-    // All lists are read once, in order, before any of them is looked at item by item: their cache misses overlap.
+    // Where the lists are in memory is all over the file: a look at every line of all of them before any is read item
+    // by item lets the processor wait for many at once.
+    for (.., list) in &lists {
+        list.touch();
+    }
     for (.., list) in &lists {
         list.check()?;
     }
     for (s, factor, list) in &lists {
         match list.scores() {
             Scores::F32(scores) => {
-                scan(
-                    table,
-                    *s,
-                    *factor,
-                    list.items(),
-                    scores.iter().copied().map(f64::from),
-                );
+                let scores = scores.iter().map(|score| f64::from(*score));
+                table.add_list(*s, *factor, list.items(), scores);
             }
-            Scores::F64(scores) => scan(table, *s, *factor, list.items(), scores.iter().copied()),
+            Scores::F64(scores) => {
+                table.add_list(*s, *factor, list.items(), scores.iter().copied());
+            }
         }
     }
     Ok(Gathered {
         streams,
         source_keys,
     })
-}
-
-/// Adds a checked list to what its source says.
-#[inline]
-fn scan(
-    table: &mut Table,
-    source: usize,
-    factor: f64,
-    items: &[Ordinal],
-    scores: impl Iterator<Item = f64>,
-) {
-    for (item, score) in items.iter().zip(scores) {
-        let (position, _) = table.enter(*item);
-        table.add(position, source, factor * score);
-    }
 }
 
 /// The largest raw value of each source that is normalised by it.

@@ -19,6 +19,7 @@ mod resolve;
 mod select;
 mod sets;
 mod stream;
+mod table;
 
 pub use plan::{Diversity, Group, Normalizer, Plan, Rules, Rung, Source};
 pub use request::{Contribution, Drop, Ranked, RankedItem, Request};

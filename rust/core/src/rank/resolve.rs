@@ -8,6 +8,7 @@ use crate::{NONE, Ordinal};
 /// The anchors in order, each once; [`NONE`] for one that the catalog does not know.
 pub fn distinct_anchors(plan: &Plan, request: &Request<'_>) -> Result<Vec<Ordinal>> {
     let mut anchors = Vec::with_capacity(request.anchors.len());
+    plan.catalog.touch_ids(&request.anchors);
     for (i, id) in request.anchors.iter().enumerate() {
         let anchor = plan.catalog.ordinal(id)?.unwrap_or(NONE);
         let is_repeat = if anchor == NONE {

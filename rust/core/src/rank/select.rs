@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::caps::Caps;
 use super::filter::{Filter, FilterSets};
-use super::gather::{Subject, Table, gather, maxima};
+use super::gather::{Subject, gather, maxima};
 use super::ladder::{allowed_of, newest_of};
 use super::mmr::{Features, Pool, features};
 use super::plan::{Plan, Rung};
@@ -14,6 +14,7 @@ use super::request::{Contribution, Ranked, RankedItem, Request};
 use super::resolve::{distinct_anchors, weights};
 use super::sets::OrdinalSet;
 use super::stream::{STREAM_OVER, Scorer, Walk};
+use super::table::Table;
 use crate::Ordinal;
 use crate::error::Result;
 

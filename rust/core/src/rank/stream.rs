@@ -6,8 +6,8 @@
 
 use std::collections::BinaryHeap;
 
-use super::gather::Table;
 use super::plan::Plan;
+use super::table::Table;
 use crate::Ordinal;
 use crate::error::Result;
 use crate::signal::{ByItem, List};
@@ -77,6 +77,22 @@ pub struct Scorer<'p> {
 }
 
 impl Scorer<'_> {
+    /// The score of every candidate, by position; each the same as [`Scorer::score`] gives.
+    fn scores(&self, table: &Table) -> Vec<f64> {
+        let mut scores = table.sums(self.plan, &self.weights, &self.maxima);
+        for (_, items, factor) in &self.plan.rules.boosts {
+            for (score, item) in scores.iter_mut().zip(table.ordinals()) {
+                if items.contains(*item) {
+                    *score *= factor;
+                }
+            }
+        }
+        for score in &mut scores {
+            *score += 0.0;
+        }
+        scores
+    }
+
     /// Weighted sum of the normalised values, in source order, times the matching boosts, in rule order.
     pub fn score(&self, table: &Table, position: usize) -> f64 {
         let found_by = table.found_by(position);
@@ -137,6 +153,10 @@ impl Ranked {
     fn position(self) -> usize {
         self.rest as u32 as usize
     }
+
+    fn ordinal(self) -> Ordinal {
+        !((self.rest >> 32) as u32)
+    }
 }
 
 /// An integer that compares as `f64::total_cmp` does.
@@ -145,9 +165,14 @@ fn total_order(score: f64) -> i64 {
     bits ^ (((bits >> 63) as u64) >> 1) as i64
 }
 
+/// How many candidates are looked up in the catalog at once, ahead of the walk.
+const AHEAD: usize = 32;
+
 /// Every candidate of every source, one after the other in final order.
 #[derive(Debug)]
 pub struct Walk<'p> {
+    /// The best of those that were there when it was last filled, worst first.
+    ahead: Vec<Ranked>,
     heap: BinaryHeap<Ranked>,
     streams: Vec<Stream<'p>>,
 }
@@ -161,8 +186,10 @@ impl<'p> Walk<'p> {
         streams: Vec<Stream<'p>>,
         allowed: Option<&[Ordinal]>,
     ) -> Result<Self> {
-        for position in 0..table.len() {
-            complete(table, position, &streams)?;
+        if !streams.is_empty() {
+            for position in 0..table.len() {
+                complete(table, position, &streams)?;
+            }
         }
         for item in allowed.into_iter().flatten() {
             if table.find(*item).is_none() && knows(&streams, *item)? {
@@ -175,9 +202,11 @@ impl<'p> Walk<'p> {
         } else {
             streams
         };
-        let ranked = |p| Ranked::new(scorer.score(table, p), table.ordinal(p), p);
+        let scores = scorer.scores(table);
+        let ranked = |p| Ranked::new(scores[p], table.ordinal(p), p);
         let heap: Vec<Ranked> = (0..table.len()).map(ranked).collect();
         Ok(Self {
+            ahead: Vec::with_capacity(AHEAD),
             heap: heap.into(),
             streams,
         })
@@ -187,7 +216,7 @@ impl<'p> Walk<'p> {
     pub fn next(&mut self, scorer: &Scorer<'p>, table: &mut Table) -> Result<Option<usize>> {
         while let Some(stream) = self.longest_reach(scorer) {
             let bound = total_order(scorer.bound(&self.streams));
-            if self.heap.peek().is_some_and(|best| best.key > bound) {
+            if self.best().is_some_and(|best| best.key > bound) {
                 break;
             }
             if let Some((item, _)) = self.streams[stream].next {
@@ -200,7 +229,31 @@ impl<'p> Walk<'p> {
                 }
             }
         }
-        Ok(self.heap.pop().map(|best| best.position()))
+        if self.ahead.is_empty() {
+            self.look_ahead(scorer);
+        }
+        // What a stream gave meanwhile may be better than what was looked up ahead.
+        let next = match (self.ahead.last(), self.heap.peek()) {
+            (Some(ahead), Some(best)) if best > ahead => self.heap.pop(),
+            _ => self.ahead.pop(),
+        };
+        Ok(next.map(Ranked::position))
+    }
+
+    fn best(&self) -> Option<Ranked> {
+        self.ahead.last().max(self.heap.peek()).copied()
+    }
+
+    /// Takes the next candidates off the heap, and has the catalog bring what will be asked of them into the caches.
+    fn look_ahead(&mut self, scorer: &Scorer<'p>) {
+        while self.ahead.len() < AHEAD
+            && let Some(best) = self.heap.pop()
+        {
+            self.ahead.push(best);
+        }
+        let items = self.ahead.iter().map(|ranked| ranked.ordinal());
+        scorer.plan.catalog.touch(items);
+        self.ahead.reverse();
     }
 
     /// Whether a stream that has not been read to its end knows `item`.

@@ -2,8 +2,11 @@
 
 use std::path::Path;
 
-use crate::Ordinal;
 use crate::error::{Error, Result};
+use crate::{Ordinal, touch};
+
+/// Bytes of a cache line.
+const LINE: usize = 64;
 
 /// Scores in the precision in which they are stored.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -70,6 +73,21 @@ impl<'a> List<'a> {
                 Ok((item, score))
             }
             _ => Err(self.fault(i)),
+        }
+    }
+
+    /// Brings the list into the caches: one read in each of their lines.
+    #[inline]
+    pub fn touch(&self) {
+        touch(self.items.iter().step_by(LINE / 4).map(|i| u64::from(*i)));
+        match self.scores {
+            Scores::F32(scores) => touch(
+                scores
+                    .iter()
+                    .step_by(LINE / 4)
+                    .map(|s| u64::from(s.to_bits())),
+            ),
+            Scores::F64(scores) => touch(scores.iter().step_by(LINE / 8).map(|s| s.to_bits())),
         }
     }
 

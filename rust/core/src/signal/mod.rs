@@ -14,6 +14,7 @@ use crate::catalog::Catalog;
 use crate::error::{Error, Result};
 use crate::format::{Artifact, Ragged, Section, Type};
 use crate::strings::StringTable;
+use crate::touch;
 
 pub use list::{ByItem, List, Scores};
 pub use write::{SignalWriter, Spec};
@@ -217,6 +218,12 @@ impl Signal {
                 section: "key.off".to_owned(),
             }),
         }
+    }
+
+    /// Brings where the lists of these keys are into the caches.
+    pub fn touch_rows(&self, keys: &[u32]) {
+        let starts = keys.iter().map(|key| self.rows.start(&self.artifact, *key));
+        touch(starts.map(|start| start.unwrap_or(0) as u64));
     }
 
     /// The list of a key, best first; an error if there is no such key.
