@@ -16,6 +16,7 @@ __all__ = [
     "CoocBuilder",
     "Item",
     "ItemGroup",
+    "LogScanner",
     "Plan",
     "PopularityBuilder",
     "Pseudonyms",
@@ -347,3 +348,21 @@ class Ranked:
     @property
     def stage_us(self) -> dict[str, float]:
         """With ``explain``: microseconds of gather, select and finish."""
+
+@final
+class LogScanner:
+    """Reads blocks of log lines into columns; see ``recsys.eventlog.scan``, which makes tables of them."""
+
+    def __new__(cls, role: str, *, oldest_us: int, newest_us: int, with_names: bool) -> Self: ...
+    def scan(
+        self, block: bytes
+    ) -> tuple[
+        int,
+        list[tuple[int, int, int, bool]],
+        list[tuple[int, list[tuple[str, str]]]],
+        list[dict[str, bytes]],
+    ]:
+        """Return lines, doubtful ones (line, start, end, whether kept), new contexts, and columns per piece.
+
+        ``block`` is whole lines, only the last of which may lack its newline.
+        """

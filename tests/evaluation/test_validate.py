@@ -11,7 +11,7 @@ import pytest
 
 from recsys.cli.main import run
 from recsys.contracts.errors import EvaluationError
-from recsys.evaluation import log_lines
+from recsys.evaluation import log_blocks
 from recsys.evaluation.validate import Validation, validate_logs
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
@@ -86,7 +86,7 @@ def lines(*records: dict[str, object]) -> str:
     ],
 )
 def test_defect_is_named_with_its_line_and_fails(tmp_path: Path, broken: str, kind: str, field: str) -> None:
-    result = check(tmp_path, lines(exposure()) + broken)
+    result = check(tmp_path, lines(exposure("first")) + broken)
     assert result.verdict == "failed"
     assert [finding.kind for finding in result.findings] == [kind]
     example = result.findings[0].examples[0]
@@ -163,7 +163,7 @@ def test_compressed_file_of_several_frames_reads_whole(tmp_path: Path, ending: s
 
 
 def test_line_without_end_is_a_finding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(log_lines, "MAX_LINE_BYTES", 1000)
+    monkeypatch.setattr(log_blocks, "MAX_LINE_BYTES", 1000)
     result = check(tmp_path, lines(exposure()) + "x" * 2_000_000)
     assert [finding.kind for finding in result.findings] == ["line_too_long"]
 

@@ -10,6 +10,14 @@ from msgspec import Struct
 Severity = Literal["error", "warning"]
 
 
+class Defect(Struct, frozen=True):
+    """Why a line is no record: the kind of defect, the field where one can be named, and the reason."""
+
+    kind: str
+    field: str
+    reason: str
+
+
 class Example(Struct, frozen=True):
     """One defect: ``line`` counts from 1, or is None where the check is about more than a line."""
 

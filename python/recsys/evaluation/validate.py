@@ -15,12 +15,13 @@ from msgspec import Struct
 
 from recsys.contracts.errors import EvaluationError
 from recsys.contracts.reports import InputFile
-from recsys.evaluation.findings import Finding, Findings
+from recsys.evaluation.findings import Example, Finding, Findings
 from recsys.evaluation.inputs import Role, open_inputs
-from recsys.evaluation.joins import DEFAULT_WINDOW, JoinCounts
+from recsys.evaluation.joins import DEFAULT_WINDOW, JoinCounts, open_join
+from recsys.evaluation.joins_stage import Staged
 from recsys.evaluation.logs import DEFAULT_MEMORY
 from recsys.evaluation.validate_joins import JoinCheck, SliceRates, check_join
-from recsys.evaluation.validate_lines import check_file
+from recsys.evaluation.validate_lines import LineFindings
 
 Verdict = Literal["sane", "hold", "failed"]
 
@@ -78,26 +79,39 @@ def validate_logs(
     if not 0.0 <= min_join_rate <= 1.0:
         raise EvaluationError(f"the smallest join rate is a share from 0 to 1, not {min_join_rate:g}")
     clock = now or datetime.now(UTC)
+    bounds = (clock - MAX_AGE, clock + MAX_CLOCK_AHEAD)
     findings = Findings(shown)
-    lines: dict[str, int] = dict.fromkeys(logs, 0)
     joined: JoinCheck | None = None
-    with open_inputs(logs) as inputs:
-        for source in inputs.sources:
-            lines[source.role] += check_file(
-                source, findings, oldest=clock - MAX_AGE, newest=clock + MAX_CLOCK_AHEAD
-            )
-        if inputs.of("exposures") and inputs.of("outcomes"):
-            joined = check_join(inputs, findings, min_join_rate=min_join_rate, window=window, memory=memory)
+    with (
+        open_inputs(logs) as inputs,
+        open_join(
+            inputs,
+            window=window,
+            memory=memory,
+            with_names=False,
+            inspector=LineFindings(findings, oldest=bounds[0], newest=bounds[1]),
+            bounds=bounds,
+        ) as join,
+    ):
+        staged = {role: join.staged[role] for role in logs}
+        for role, log in staged.items():
+            _add_copies(role, log, findings)
+        if logs.get("exposures") and logs.get("outcomes"):
+            joined = check_join(join, findings, min_join_rate=min_join_rate)
         files = inputs.fingerprint()
+        for name in inputs.find_changed():
+            role = next(source.role for source in inputs.sources if source.name == name)
+            reason = "the file changed while it was read; numbers and digest may be of different contents"
+            findings.add(role, "changed_file", Example(name, None, "", reason), severity="warning")
     found = findings.ordered()
     verdict: Verdict = "hold" if found else "sane"
     if any(finding.severity == "error" for finding in found):
         verdict = "failed"
-    left_out = {role: lines[role] - count for role, count in joined.records.items()} if joined else {}
+    left_out = {role: log.lines - log.records for role, log in staged.items()}
     return Validation(
         verdict=verdict,
         inputs=files,
-        lines=lines,
+        lines={role: log.lines for role, log in staged.items()},
         findings=found,
         join=joined.counts if joined else None,
         join_rate=joined.counts.join_rate if joined else None,
@@ -106,6 +120,18 @@ def validate_logs(
         left_out={role: count for role, count in left_out.items() if count > 0},
         likely_causes=_find_causes(findings, joined),
     )
+
+
+def _add_copies(role: Role, log: Staged, findings: Findings) -> None:
+    if log.copies:
+        example = Example("", None, "", f"{log.copies:,} in all files are copies of another")
+        findings.add(role, "duplicate_record", example, severity="warning", count=log.copies)
+    if log.conflicts:
+        reason = (
+            f"{log.conflicts:,} in all files share a request_id with a different record; the earliest is kept"
+        )
+        example = Example("", None, "request_id", reason)
+        findings.add(role, "conflicting_request", example, severity="warning", count=log.conflicts)
 
 
 def _find_causes(findings: Findings, joined: JoinCheck | None) -> list[str]:

@@ -2,44 +2,40 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 import duckdb
 from msgspec import Struct
 
 from recsys.contracts.errors import EvaluationError
 from recsys.evaluation.findings import Example, Findings
-from recsys.evaluation.inputs import Inputs
-from recsys.evaluation.joins import JoinCounts, count_join, open_join
+from recsys.evaluation.joins import Join, JoinCounts
 
 DIMENSIONS = ("day", "surface", "algo_version", "config_version", "manifest_version")
 NO_EXPOSURE = "(no exposure)"
 NOT_GIVEN = "(not given)"
 
-_SERVED = """
-CREATE TABLE served AS
-SELECT request_id, day::VARCHAR AS day, clicks + conversions > 0 AS is_engaged, e.user_id, e.context
-FROM requests JOIN exposures e USING (request_id);
-"""
-
-_CAME = """
-CREATE TABLE came AS
-SELECT o.request_id, (o.ts AT TIME ZONE 'UTC')::DATE::VARCHAR AS day,
-       e.request_id IS NOT NULL AS has_exposure, e.context,
-       coalesce(e.user_id <> o.user_id, false) AS is_other_user,
-       coalesce(list_contains(list_transform(e.items, lambda x: x.item_id), o.item_id), false) AS is_matched
-FROM outcomes o LEFT JOIN exposures e USING (request_id);
+# Contexts are few, so rates are counted by context and day before a context is looked into.
+_FUNNEL = """
+CREATE TABLE funnel AS
+WITH served AS (
+    SELECT ctx, ts, r1, r2, (ts AT TIME ZONE 'UTC')::DATE AS day FROM exposures
+), engaged AS (
+    SELECT ctx, day, count(*) AS engaged FROM served SEMI JOIN totals USING (r1, r2) GROUP BY ALL
+), counted AS (
+    SELECT ctx, day, count(*) AS exposures FROM served GROUP BY ALL
+), came AS (
+    SELECT m.ctx, (o.ts AT TIME ZONE 'UTC')::DATE AS day, count(*) AS outcomes,
+           count(*) FILTER (m.place > 0) AS matched, m.outcome IS NOT NULL AS has_exposure
+    FROM outcomes o LEFT JOIN matched m ON m.outcome = o.rowid GROUP BY ALL
+)
+SELECT ctx, day, true AS has_exposure, exposures, 0 AS engaged, 0 AS outcomes, 0 AS matched FROM counted
+UNION ALL SELECT ctx, day, true, 0, engaged, 0, 0 FROM engaged
+UNION ALL SELECT ctx, day, has_exposure, 0, 0, outcomes, matched FROM came;
 """
 
 _RATES = """
-WITH s AS (
-    SELECT {served} AS value, count(*) AS exposures, count(*) FILTER (is_engaged) AS engaged
-    FROM served GROUP BY 1
-), c AS (
-    SELECT {came} AS value, count(*) AS outcomes, count(*) FILTER (is_matched) AS matched FROM came GROUP BY 1
-)
-SELECT value, coalesce(exposures, 0), coalesce(outcomes, 0), coalesce(matched, 0), coalesce(engaged, 0)
-FROM s FULL JOIN c USING (value) ORDER BY value;
+SELECT {value} AS value, sum(exposures)::BIGINT, sum(outcomes)::BIGINT, sum(matched)::BIGINT,
+       sum(engaged)::BIGINT
+FROM funnel LEFT JOIN contexts USING (ctx) GROUP BY 1 ORDER BY 1;
 """
 
 
@@ -61,41 +57,28 @@ class SliceRates(Struct, frozen=True):
 
 
 class JoinCheck(Struct, frozen=True):
-    """The funnel over all, the rates by slice, and how many sound records of each log went into the join."""
+    """The funnel over all and the rates by slice."""
 
     counts: JoinCounts
     slices: list[SliceRates]
-    records: dict[str, int]
 
 
-def check_join(
-    inputs: Inputs,
-    findings: Findings,
-    *,
-    min_join_rate: float,
-    window: timedelta,
-    memory: str,
-) -> JoinCheck:
-    """Join what is sound in the logs and return how well that went; what is wrong goes to ``findings``.
+def check_join(join: Join, findings: Findings, *, min_join_rate: float) -> JoinCheck:
+    """Return how well what is sound in the logs joins; what is wrong goes to ``findings``.
 
-    Raises EvaluationError when DuckDB cannot make the join within ``memory``.
+    Raises EvaluationError when DuckDB cannot do it within its memory.
     """
-    with open_join(inputs, window=window, memory=memory, drop_unsound=True) as connection:
-        try:
-            counts = count_join(connection)
-            connection.execute(_SERVED)
-            connection.execute(_CAME)
-            other_users = _count(connection, "SELECT count(*) FROM came WHERE is_other_user")
-            no_exposure = _count(connection, "SELECT count(*) FROM came WHERE NOT has_exposure")
-            slices = [row for name in DIMENSIONS for row in _rates_by(connection, name)]
-            records = {
-                "exposures": _count(connection, "SELECT sum(copies) FROM exposures_distinct"),
-                "outcomes": _count(connection, "SELECT sum(copies) FROM outcomes"),
-            }
-        except duckdb.Error as error:
-            raise EvaluationError(f"cannot check the join: {error}") from error
+    connection = join.connection
+    try:
+        counts = join.counts()
+        connection.execute(_FUNNEL)
+        other_users = _count(connection, "SELECT count(*) FROM matched WHERE is_other_user")
+        no_exposure = counts.outcomes - _count(connection, "SELECT count(*) FROM matched")
+        slices = [row for name in DIMENSIONS for row in _rates_by(connection, name)]
+    except duckdb.Error as error:
+        raise EvaluationError(f"cannot check the join: {error}") from error
     _add_findings(counts, other_users, no_exposure, findings, min_join_rate)
-    return JoinCheck(counts, slices, records)
+    return JoinCheck(counts, slices)
 
 
 def _count(connection: duckdb.DuckDBPyConnection, query: str) -> int:
@@ -104,12 +87,11 @@ def _count(connection: duckdb.DuckDBPyConnection, query: str) -> int:
 
 
 def _rates_by(connection: duckdb.DuckDBPyConnection, dimension: str) -> list[SliceRates]:
-    if dimension == "day":
-        served = came = "day"
-    else:
-        served = f"coalesce(context['{dimension}'], '{NOT_GIVEN}')"
-        came = f"CASE WHEN has_exposure THEN {served} ELSE '{NO_EXPOSURE}' END"
-    rows = connection.execute(_RATES.format(served=served, came=came)).fetchall()
+    value = "day::VARCHAR"
+    if dimension != "day":
+        given = f"coalesce(pairs['{dimension}'], '{NOT_GIVEN}')"
+        value = f"CASE WHEN has_exposure THEN {given} ELSE '{NO_EXPOSURE}' END"
+    rows = connection.execute(_RATES.format(value=value)).fetchall()
     return [
         SliceRates(
             dimension,
@@ -129,15 +111,6 @@ def _add_findings(
     counts: JoinCounts, other_users: int, no_exposure: int, findings: Findings, min_join_rate: float
 ) -> None:
     numbers = [
-        ("exposures", "duplicate_record", "", counts.exposure_duplicates, "are copies of another"),
-        (
-            "exposures",
-            "conflicting_request",
-            "request_id",
-            counts.exposure_conflicts,
-            "share a request_id with a different record; the earliest is kept",
-        ),
-        ("outcomes", "duplicate_record", "", counts.outcome_duplicates, "are copies of another"),
         ("outcomes", "before_exposure", "ts", counts.outcomes_before_exposure, "are before their exposure"),
         ("outcomes", "other_user", "user_id", other_users, "name another user than their exposure"),
         (

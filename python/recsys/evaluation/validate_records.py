@@ -5,33 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Annotated
 
-from msgspec import Meta
-
-from recsys.contracts.records import Assignment, ExposedItem, Exposure, Outcome, RankList
+from recsys.contracts.records import Assignment, Exposure, Outcome, RankList
 from recsys.evaluation.findings import Severity
 
 Record = Exposure | Outcome | Assignment | RankList
-
-Positive = Annotated[float, Meta(gt=0.0, le=1.0)]
-
-
-class PlainItem(ExposedItem, frozen=True, gc=False):
-    """An exposed item whose propensities, if any, are above 0, which the decoder sees to at no cost."""
-
-    propensity: Positive | None = None
-    logging_propensity: Positive | None = None
-
-
-class PlainExposure(Exposure, frozen=True, gc=False, forbid_unknown_fields=True):
-    """An exposure of such items; one that does not decode so may still be an :class:`Exposure`."""
-
-    items: list[PlainItem]  # type: ignore[assignment]
-
-
-# The ranks of a list of n items, for lists of usual length: comparing lists is quicker than counting.
-_RANKS = [list(range(1, n_items + 1)) for n_items in range(101)]
 
 
 def is_pseudonym(user_id: str) -> bool:
@@ -41,30 +19,6 @@ def is_pseudonym(user_id: str) -> bool:
         return len(user_id) == 64 and len(bytes.fromhex(user_id)) == 32 and user_id == user_id.lower()
     except ValueError:
         return False
-
-
-def is_plain(record: Record, oldest: datetime, newest: datetime) -> bool:
-    """Return whether ``record`` surely has no defect, so that :func:`find_defects` need not look.
-
-    This is the quick way through the records that logs consist of; False only means that it has to be
-    looked at.
-    """
-    if not oldest <= record.ts <= newest or not is_pseudonym(record.user_id):
-        return False
-    if isinstance(record, Exposure):
-        if type(record) is not PlainExposure and not _has_propensities(record):
-            return False
-        # An item listed twice leaves fewer entries than ranks, so one comparison sees to both.
-        ranks = {item.item_id: item.rank for item in record.items}
-        n_items = len(record.items)
-        return n_items < len(_RANKS) and list(ranks.values()) == _RANKS[n_items]
-    if isinstance(record, RankList):
-        return len(set(record.items)) == len(record.items)
-    return True
-
-
-def _has_propensities(exposure: Exposure) -> bool:
-    return all(0.0 not in (item.propensity, item.logging_propensity) for item in exposure.items)
 
 
 def find_defects(

@@ -16,6 +16,7 @@ compile_error!("offsets are 64 bits wide; a narrower target could not address wh
 pub mod builders;
 pub mod catalog;
 pub mod error;
+pub mod eventlog;
 pub mod format;
 pub mod mapping;
 pub mod pseudonym;

@@ -8,6 +8,7 @@ mod plan;
 mod pseudonym;
 mod rank;
 mod ranked;
+mod scan;
 mod signal;
 
 use pyo3::prelude::*;
@@ -19,6 +20,7 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     catalog::register(m)?;
     signal::register(m)?;
     builders::register(m)?;
+    scan::register(m)?;
     plan::register(m)?;
     pseudonym::register(m)?;
     rank::register(m)
