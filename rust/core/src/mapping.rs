@@ -1,4 +1,4 @@
-//! Read-only maps of files: the only module of the workspace with `unsafe`.
+//! Read-only maps of files, and [`prefetch`]: the only module of the workspace with `unsafe`.
 #![allow(unsafe_code)]
 
 use std::fs::File;
@@ -42,6 +42,19 @@ impl Mapping {
         let map = unsafe { Mmap::map(file) }.map_err(|e| Error::io(path, e))?;
         Ok(Self { map: Some(map) })
     }
+}
+
+/// Asks the processor to bring the cache line of `slice[at]` near; nothing happens if there is no such element.
+#[inline]
+pub fn prefetch<T>(slice: &[T], at: usize) {
+    #[cfg(target_arch = "x86_64")]
+    if let Some(element) = slice.get(at) {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: a prefetch reads nothing and faults on no address, and this one is that of an element.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(element).cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (slice, at);
 }
 
 fn not_a_file(path: &Path) -> Error {

@@ -54,17 +54,19 @@ impl<K: Key> Best<K> {
         }
     }
 
-    /// Offers an entry.
+    /// Offers an entry. Returns the score that an entry needs from now on, if that has changed.
     #[inline]
-    pub(super) fn offer(&mut self, score: f64, item: Ordinal) {
+    pub(super) fn offer(&mut self, score: f64, item: Ordinal) -> Option<f64> {
         let key = K::pack(score, item);
         if self.bound.is_some_and(|bound| key >= bound) {
-            return;
+            return None;
         }
         self.keys.push(key);
-        if self.keys.len() >= self.top.saturating_mul(4).max(64) {
-            self.shrink();
+        if self.keys.len() < self.top.saturating_mul(2).max(64) {
+            return None;
         }
+        self.shrink();
+        self.bound.map(|bound| bound.unpack().1)
     }
 
     /// Appends the best to `list`, best first, and starts over.

@@ -1,20 +1,19 @@
 //! [`Kernel`]: one row of the co-visitation matrix, summed session by session into a dense array (Gustavson 1978).
 //!
 //! A row is summed in ascending order of sessions, whoever computes it and whenever, so its floats are always the same.
+//! Without weights and times there is only to count, and [`Counts`] does it in less room.
 
+use super::counts::Counts;
 use super::sessions::{Detail, View};
 use crate::Ordinal;
-
-/// Sessions that are asked for together.
-const AHEAD: usize = 16;
 
 /// Room to sum rows in, one per thread, as large as the catalog.
 #[derive(Debug)]
 pub(super) struct Kernel {
     detail: Detail,
     window_ms: u64,
+    counts: Counts,
     support: Vec<u32>,
-    /// Empty when every weight is 1: then the sum is the support.
     sums: Vec<f64>,
     /// With times: the session that counted an item last, so that none counts it twice.
     counted: Vec<u32>,
@@ -26,13 +25,15 @@ pub(super) struct Kernel {
 impl Kernel {
     /// Room for a catalog of `n_items`; `window_ms` matters with times only.
     pub(super) fn new(n_items: usize, detail: Detail, window_ms: u64) -> Self {
+        let summed = if detail == Detail::Plain { 0 } else { n_items };
         Self {
             detail,
             window_ms,
-            support: vec![0; n_items],
-            sums: vec![0.0; if detail == Detail::Plain { 0 } else { n_items }],
+            counts: Counts::new(n_items - summed),
+            support: vec![0; summed],
+            sums: vec![0.0; summed],
             counted: vec![u32::MAX; if detail == Detail::Times { n_items } else { 0 }],
-            touched: vec![0; n_items + 1],
+            touched: vec![0; summed + 1],
             touched_len: 0,
         }
     }
@@ -47,16 +48,19 @@ impl Kernel {
         mut show: impl FnMut(Ordinal, f64, u32),
     ) {
         match self.detail {
-            Detail::Plain => self.sum_plain(postings, sessions),
+            Detail::Plain => {
+                return self.counts.row(postings, sessions, |other, support| {
+                    if other != item {
+                        show(other, f64::from(support), support);
+                    }
+                });
+            }
             Detail::Weights => self.sum_weights(item, postings, sessions),
             Detail::Times => self.sum_times(item, postings, sessions),
         }
         for &other in &self.touched[..self.touched_len] {
             let support = std::mem::take(&mut self.support[other as usize]);
-            let sum = match self.detail {
-                Detail::Plain => f64::from(support),
-                Detail::Weights | Detail::Times => std::mem::take(&mut self.sums[other as usize]),
-            };
+            let sum = std::mem::take(&mut self.sums[other as usize]);
             if let Some(counted) = self.counted.get_mut(other as usize) {
                 *counted = u32::MAX;
             }
@@ -76,28 +80,8 @@ impl Kernel {
         *support += 1;
     }
 
-    fn sum_plain(&mut self, postings: &[u32], sessions: &View<'_>) {
-        for postings in postings.chunks(AHEAD) {
-            let mut ahead: [&[Ordinal]; AHEAD] = [&[]; AHEAD];
-            for (items, &session) in ahead.iter_mut().zip(postings) {
-                *items = sessions.items(session);
-            }
-            // Sessions lie far apart. Asked for together, they come from memory at the same time and not in turn.
-            for items in ahead {
-                std::hint::black_box(items.first().copied());
-                std::hint::black_box(items.last().copied());
-            }
-            for items in ahead {
-                for &other in items {
-                    self.touch(other);
-                }
-            }
-        }
-    }
-
     fn sum_weights(&mut self, item: Ordinal, postings: &[u32], sessions: &View<'_>) {
-        for &session in postings {
-            let session = sessions.session(session);
+        for session in sessions.each(postings) {
             let Ok(own) = session.items.binary_search(&item) else {
                 continue;
             };
@@ -110,8 +94,7 @@ impl Kernel {
     }
 
     fn sum_times(&mut self, item: Ordinal, postings: &[u32], sessions: &View<'_>) {
-        for &number in postings {
-            let session = sessions.session(number);
+        for (&number, session) in postings.iter().zip(sessions.each(postings)) {
             // Windows of the item's events may overlap; `next` keeps each event of the session to one visit.
             let mut next = 0;
             for (own, _) in session

@@ -1,9 +1,11 @@
 //! [`CoocBuilder`]: which items share sessions, and how much more than chance would have it.
 //!
 //! Rows are buffered by session (`rows`), grouped into sessions (`sessions`), multiplied with themselves row by row
-//! (`kernel`), scored and cut to the best (`neighbours`, `best`).
+//! (`kernel`, `counts`), scored and cut to the best (`neighbours`, `floor`, `best`).
 
 mod best;
+mod counts;
+mod floor;
 mod kernel;
 mod neighbours;
 mod rows;

@@ -6,6 +6,7 @@ use rayon::prelude::*;
 
 use super::Normalization;
 use super::best::{Best, Key};
+use super::floor::{Classes, Floor};
 use super::kernel::Kernel;
 use super::sessions::{Detail, Sessions, View};
 use crate::Ordinal;
@@ -36,6 +37,8 @@ pub(super) struct Totals {
     squares: Vec<f64>,
     /// Square roots of `squares`.
     norms: Vec<f64>,
+    /// By `squares`.
+    classes: Classes,
     /// Per item: its sessions with another event in them.
     postings: Vec<u32>,
 }
@@ -46,10 +49,10 @@ impl Totals {
         let mut squares = vec![0.0; n_items];
         let mut postings = vec![0; n_items];
         let mut seen = vec![u32::MAX; n_items];
-        for (number, session) in sessions.view().iter().enumerate() {
+        for (unit, session) in sessions.view().iter() {
             for (i, &item) in session.items.iter().enumerate() {
                 let item = item as usize;
-                if std::mem::replace(&mut seen[item], number as u32) == number as u32 {
+                if std::mem::replace(&mut seen[item], unit) == unit {
                     continue;
                 }
                 let weight = session.weights.get(i).map_or(1.0, |w| f64::from(*w));
@@ -60,6 +63,7 @@ impl Totals {
         let norms = squares.iter().map(|n: &f64| n.sqrt()).collect();
         Self {
             sessions: sessions.len() as f64,
+            classes: Classes::of(&squares),
             squares,
             norms,
             postings,
@@ -71,7 +75,7 @@ impl Totals {
         self.squares.iter().fold(0.0, |a, b| f64::max(a, *b))
     }
 
-    #[inline]
+    #[inline(always)]
     fn score(&self, normalization: Normalization, a: Ordinal, b: Ordinal, sum: f64) -> f64 {
         let (a, b) = (a as usize, b as usize);
         match normalization {
@@ -80,6 +84,12 @@ impl Totals {
             Normalization::Jaccard => sum / (self.squares[a] + self.squares[b] - sum),
             Normalization::Lift => sum * self.sessions / (self.squares[a] * self.squares[b]),
         }
+    }
+
+    /// Raises the floor of the row of `own` to `score`.
+    fn raise(&self, floor: &mut Floor, normalization: Normalization, own: Ordinal, score: f64) {
+        let own = self.squares[own as usize];
+        floor.raise(&self.classes, normalization, score, own, self.sessions);
     }
 
     /// Consecutive items whose sum of `cost` stays within `most`, at least one item and at most `most_items` each.
@@ -137,7 +147,7 @@ impl Postings {
                 .map(|item| offsets[item - items.start] - base)
                 .collect();
             let starts = ends.clone();
-            for (number, session) in sessions.iter().enumerate() {
+            for (unit, session) in sessions.iter() {
                 if session.items.len() < 2 {
                     continue;
                 }
@@ -149,10 +159,10 @@ impl Postings {
                         continue;
                     };
                     // With times an item may come again in its session.
-                    if *end > starts[at] && own[*end - 1] == number as u32 {
+                    if *end > starts[at] && own[*end - 1] == unit {
                         continue;
                     }
-                    own[*end] = number as u32;
+                    own[*end] = unit;
                     *end += 1;
                 }
             }
@@ -203,11 +213,12 @@ pub(super) fn rank<K: Key>(
         }
         Ok(())
     };
-    let mut kernels: Vec<(Kernel, Best<K>)> = Vec::new();
+    let mut kernels: Vec<(Kernel, Best<K>, Floor)> = Vec::new();
     kernels.resize_with(threads, || {
         (
             Kernel::new(n_items, question.detail, question.window_ms),
             Best::new(question.top_n),
+            Floor::new(),
         )
     });
     let kernels: Vec<_> = kernels.into_iter().map(std::sync::Mutex::new).collect();
@@ -223,7 +234,7 @@ pub(super) fn rank<K: Key>(
                 let mut kernel = kernels[slot]
                     .lock()
                     .unwrap_or_else(std::sync::PoisonError::into_inner);
-                let (kernel, best) = &mut *kernel;
+                let (kernel, best, floor) = &mut *kernel;
                 let mut lists = Lists {
                     lengths: Vec::with_capacity(block.len()),
                     keys: Vec::new(),
@@ -231,14 +242,17 @@ pub(super) fn rank<K: Key>(
                 for item in block.clone() {
                     let (start, own) = (lists.keys.len(), item as Ordinal);
                     kernel.row(own, postings.of_item(item), &view, |other, sum, support| {
-                        if support >= question.min_support {
-                            best.offer(
-                                totals.score(question.normalization, own, other, sum),
-                                other,
-                            );
+                        if support >= question.min_support
+                            && floor.passes(&totals.classes, other, sum)
+                        {
+                            let score = totals.score(question.normalization, own, other, sum);
+                            if let Some(least) = best.offer(score, other) {
+                                totals.raise(floor, question.normalization, own, least);
+                            }
                         }
                     });
                     best.drain_into(&mut lists.keys);
+                    floor.lower();
                     lists.lengths.push(lists.keys.len() - start);
                 }
                 lists

@@ -3,6 +3,12 @@
 use bytemuck::{Pod, Zeroable};
 
 use crate::Ordinal;
+use crate::builders::partitions::PARTITIONS;
+
+/// The top bits of a session, which rows of one partition share.
+const PARTITION_BITS: u32 = PARTITIONS.ilog2();
+/// Rows of a bucket to be sorted, on average.
+const ROWS_PER_BUCKET: usize = 8;
 
 /// One interaction, for sessions without a time window.
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
@@ -60,4 +66,39 @@ pub(super) fn draw(session: u64, item: Ordinal) -> (u64, Ordinal) {
         mix(session ^ mix(u64::from(item).wrapping_add(0x9E37_79B9_7F4A_7C15))),
         item,
     )
+}
+
+/// The rows of one partition in `order`, which begins with the session: dealt out by the bits after the partition's, so
+/// that a few are left to be sorted at a time.
+pub(super) fn sorted<R: Copy, K: Ord>(
+    rows: Vec<R>,
+    session: impl Fn(&R) -> u64,
+    order: impl Fn(&R) -> K,
+) -> Vec<R> {
+    let bits = (rows.len() / ROWS_PER_BUCKET).checked_ilog2().unwrap_or(0);
+    let mut dealt = rows.clone();
+    if bits > 0 {
+        let bucket = |row: &R| (session(row) << PARTITION_BITS >> (u64::BITS - bits)) as usize;
+        let mut ends = vec![0usize; (1 << bits) + 1];
+        for row in &rows {
+            ends[bucket(row) + 1] += 1;
+        }
+        for i in 1..ends.len() {
+            ends[i] += ends[i - 1];
+        }
+        for row in &rows {
+            let end = &mut ends[bucket(row)];
+            dealt[*end] = *row;
+            *end += 1;
+        }
+        drop(rows);
+        let mut start = 0;
+        for end in ends {
+            dealt[start..end].sort_unstable_by_key(&order);
+            start = end;
+        }
+    } else {
+        dealt.sort_unstable_by_key(&order);
+    }
+    dealt
 }

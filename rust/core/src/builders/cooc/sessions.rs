@@ -8,9 +8,10 @@ use rayon::prelude::*;
 
 use super::super::partitions::{Partition, Partitions};
 use super::super::scratch::{Column, ColumnWriter};
-use super::rows::{Event, TimedEvent, draw};
+use super::rows::{Event, TimedEvent, draw, sorted};
 use crate::Ordinal;
 use crate::error::{Error, Result};
+use crate::mapping::prefetch;
 
 /// What is kept of a session beside its items.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,17 +26,27 @@ pub(super) enum Detail {
 
 /// The items of all sessions. Without times they are distinct and ascending in a session; with times they are events
 /// in order of time.
+///
+/// A session is one stretch of the columns: a header, which in `items` is the number of events, the events, and zeros
+/// up to the next multiple of [`UNIT`]. So one number, where it begins in units, finds all of it with one cache miss.
 #[derive(Debug)]
 pub(super) struct Sessions {
-    offsets: Column<u64>,
     items: Column<Ordinal>,
     weights: Column<f32>,
     times: Column<i64>,
+    len: u64,
     /// Sessions over the cap.
     pub(super) heavy: u64,
     /// Items that the cap dropped, each counted once a session.
     pub(super) dropped: u64,
 }
+
+/// Sessions begin at multiples of this many elements.
+const UNIT: usize = 4;
+/// Items of a cache line.
+const ITEMS_PER_LINE: usize = 64 / size_of::<Ordinal>();
+/// Sessions that are asked for before they are needed.
+const AHEAD: usize = 16;
 
 /// One session of [`Sessions`]; `weights` and `times` are empty if they are not kept.
 #[derive(Clone, Copy, Debug)]
@@ -76,17 +87,17 @@ impl Sessions {
     }
 
     /// How many sessions there are.
-    pub(super) fn len(&self) -> usize {
-        self.offsets.as_slice().len() - 1
+    pub(super) fn len(&self) -> u64 {
+        self.len
     }
 
     /// Borrows the columns, for loops that look at many sessions.
     pub(super) fn view(&self) -> View<'_> {
         View {
-            offsets: self.offsets.as_slice(),
             items: self.items.as_slice(),
             weights: self.weights.as_slice(),
             times: self.times.as_slice(),
+            mean_items: self.items.as_slice().len() as f64 / self.len.max(1) as f64,
         }
     }
 }
@@ -94,50 +105,79 @@ impl Sessions {
 /// The columns of [`Sessions`].
 #[derive(Clone, Copy, Debug)]
 pub(super) struct View<'a> {
-    offsets: &'a [u64],
     items: &'a [Ordinal],
     weights: &'a [f32],
     times: &'a [i64],
+    mean_items: f64,
 }
 
 impl<'a> View<'a> {
-    /// The items of one session.
+    /// The items of the session that begins at `unit`.
     #[inline]
-    pub(super) fn items(&self, session: u32) -> &'a [Ordinal] {
-        let (start, end) = self.range(session);
-        &self.items[start..end]
+    pub(super) fn items(&self, unit: u32) -> &'a [Ordinal] {
+        let start = unit as usize * UNIT + 1;
+        &self.items[start..start + self.items[start - 1] as usize]
     }
 
-    /// One session.
+    /// The session that begins at `unit`.
     #[inline]
-    pub(super) fn session(&self, session: u32) -> Session<'a> {
-        let (start, end) = self.range(session);
+    pub(super) fn session(&self, unit: u32) -> Session<'a> {
+        let items = self.items(unit);
+        let start = unit as usize * UNIT + 1;
+        let end = start + items.len();
         Session {
-            items: &self.items[start..end],
+            items,
             weights: self.weights.get(start..end).unwrap_or(&[]),
             times: self.times.get(start..end).unwrap_or(&[]),
         }
     }
 
-    /// Every session in order.
-    pub(super) fn iter(&self) -> impl Iterator<Item = Session<'a>> + '_ {
-        (0..self.offsets.len() as u32 - 1).map(|s| self.session(s))
+    /// Every session in order, and where it begins.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (u32, Session<'a>)> + '_ {
+        let mut next = 0;
+        std::iter::from_fn(move || {
+            if next as usize * UNIT >= self.items.len() {
+                return None;
+            }
+            let unit = next;
+            let session = self.session(unit);
+            next += (session.items.len() + 1).div_ceil(UNIT) as u32;
+            Some((unit, session))
+        })
     }
 
+    /// The sessions that begin at `units`. Sessions lie far apart, so those to come are asked for in time.
     #[inline]
-    fn range(&self, session: u32) -> (usize, usize) {
-        let session = session as usize;
-        (
-            self.offsets[session] as usize,
-            self.offsets[session + 1] as usize,
-        )
+    pub(super) fn each(&self, units: &'a [u32]) -> impl Iterator<Item = Session<'a>> + '_ {
+        for &unit in units.iter().take(AHEAD) {
+            self.prefetch(unit);
+        }
+        units.iter().enumerate().map(|(i, &unit)| {
+            if let Some(&unit) = units.get(i + AHEAD) {
+                self.prefetch(unit);
+            }
+            self.session(unit)
+        })
+    }
+
+    /// Asks for the first two cache lines of a session, which is all of most.
+    #[inline]
+    fn prefetch(&self, unit: u32) {
+        let start = unit as usize * UNIT;
+        prefetch(self.items, start);
+        prefetch(self.items, start + ITEMS_PER_LINE);
+    }
+
+    /// Events of a session on average, the header and the room after them included.
+    pub(super) fn mean_items(&self) -> f64 {
+        self.mean_items
     }
 }
 
 /// The sessions of one partition.
 #[derive(Debug, Default)]
 struct Piece {
-    lengths: Vec<u32>,
+    sessions: u64,
     items: Vec<Ordinal>,
     weights: Vec<f32>,
     times: Vec<i64>,
@@ -146,11 +186,11 @@ struct Piece {
 }
 
 impl Piece {
-    fn add_events(&mut self, mut events: Vec<Event>, detail: Detail, cap: usize) {
-        events.sort_unstable_by_key(Event::order);
-        self.items.reserve(events.len());
+    fn add_events(&mut self, events: Vec<Event>, detail: Detail, cap: usize) {
+        let events = sorted(events, |e| e.session, Event::order);
+        self.items.reserve(events.len() * 3 / 2);
         for session in events.chunk_by(|a, b| a.session == b.session) {
-            let start = self.items.len();
+            let start = self.begin_session(detail);
             // The weights of an item ascend, so the last event of a run has the greatest.
             for run in session.chunk_by(|a, b| a.item == b.item) {
                 let last = run[run.len() - 1];
@@ -174,15 +214,15 @@ impl Piece {
                 self.items.truncate(at);
                 self.weights.truncate(at);
             }
-            self.lengths.push((self.items.len() - start) as u32);
+            self.end_session(start, detail);
         }
     }
 
-    fn add_timed_events(&mut self, mut events: Vec<TimedEvent>, cap: usize) {
-        events.sort_unstable_by_key(TimedEvent::order);
-        self.items.reserve(events.len());
+    fn add_timed_events(&mut self, events: Vec<TimedEvent>, cap: usize) {
+        let events = sorted(events, |e| e.event.session, TimedEvent::order);
+        self.items.reserve(events.len() * 3 / 2);
         for session in events.chunk_by(|a, b| a.event.session == b.event.session) {
-            let start = self.items.len();
+            let start = self.begin_session(Detail::Times);
             let mut weights = HashMap::with_capacity(session.len().min(cap));
             for TimedEvent { event, .. } in session {
                 let weight = weights.entry(event.item).or_insert(event.weight);
@@ -203,7 +243,31 @@ impl Piece {
                     self.times.push(*ts_ms);
                 }
             }
-            self.lengths.push((self.items.len() - start) as u32);
+            self.end_session(start, Detail::Times);
+        }
+    }
+
+    /// Makes room for a header; returns where the events begin.
+    fn begin_session(&mut self, detail: Detail) -> usize {
+        let end = self.items.len() + 1;
+        self.resize(end, detail);
+        end
+    }
+
+    /// Fills the header of the session whose events begin at `start`, and the room after them.
+    fn end_session(&mut self, start: usize, detail: Detail) {
+        self.items[start - 1] = (self.items.len() - start) as u32;
+        self.resize(self.items.len().next_multiple_of(UNIT), detail);
+        self.sessions += 1;
+    }
+
+    fn resize(&mut self, len: usize, detail: Detail) {
+        self.items.resize(len, 0);
+        if detail != Detail::Plain {
+            self.weights.resize(len, 0.0);
+        }
+        if detail == Detail::Times {
+            self.times.resize(len, 0);
         }
     }
 
@@ -220,11 +284,10 @@ impl Piece {
 
 /// Puts pieces together, in order of partition.
 struct SessionsWriter {
-    offsets: ColumnWriter<u64>,
     items: ColumnWriter<Ordinal>,
     weights: ColumnWriter<f32>,
     times: ColumnWriter<i64>,
-    end: u64,
+    elements: u64,
     sessions: u64,
     heavy: u64,
     dropped: u64,
@@ -237,14 +300,14 @@ impl SessionsWriter {
             Detail::Weights => (4, 0),
             Detail::Times => (4, 8),
         };
-        // Each column gets its part of the bound; offsets, of which there are fewer than rows, get as much as items.
-        let share = memory_bytes / (4 + 4 + weights + times);
+        // Each column gets its part of the bound, and room for the most that sessions of one event would take.
+        let share = memory_bytes / (4 + weights + times);
+        let most = rows * UNIT as u64;
         Self {
-            offsets: ColumnWriter::new(folder, 4 * share, 1),
-            items: ColumnWriter::new(folder, 4 * share, rows),
-            weights: ColumnWriter::new(folder, weights * share, rows.min(rows * weights)),
-            times: ColumnWriter::new(folder, times * share, rows.min(rows * times)),
-            end: 0,
+            items: ColumnWriter::new(folder, 4 * share, most),
+            weights: ColumnWriter::new(folder, weights * share, most.min(most * weights)),
+            times: ColumnWriter::new(folder, times * share, most.min(most * times)),
+            elements: 0,
             sessions: 0,
             heavy: 0,
             dropped: 0,
@@ -252,34 +315,28 @@ impl SessionsWriter {
     }
 
     fn add(&mut self, piece: &Piece) -> Result<()> {
-        let mut offsets = Vec::with_capacity(piece.lengths.len());
-        for length in &piece.lengths {
-            offsets.push(self.end);
-            self.end += u64::from(*length);
-        }
-        self.sessions += piece.lengths.len() as u64;
+        self.elements += piece.items.len() as u64;
+        self.sessions += piece.sessions;
         self.heavy += piece.heavy;
         self.dropped += piece.dropped;
-        self.offsets.extend(&offsets)?;
         self.items.extend(&piece.items)?;
         self.weights.extend(&piece.weights)?;
         self.times.extend(&piece.times)
     }
 
-    fn finish(mut self) -> Result<Sessions> {
-        if self.sessions >= u64::from(u32::MAX) {
+    fn finish(self) -> Result<Sessions> {
+        let (units, most) = (self.elements / UNIT as u64, u64::from(u32::MAX));
+        if units >= most {
             return Err(Error::Build(format!(
-                "{} sessions, fewer than {} are supported",
-                self.sessions,
-                u32::MAX
+                "{} sessions take {units} units of {UNIT} events, fewer than {most} are supported",
+                self.sessions
             )));
         }
-        self.offsets.extend(&[self.end])?;
         Ok(Sessions {
-            offsets: self.offsets.finish()?,
             items: self.items.finish()?,
             weights: self.weights.finish()?,
             times: self.times.finish()?,
+            len: self.sessions,
             heavy: self.heavy,
             dropped: self.dropped,
         })
