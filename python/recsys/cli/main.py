@@ -24,6 +24,7 @@ GROUPS: dict[str, str] = {
     "config": "Show, change and roll back a tenant's ranking configuration.",
     "rules": "Show, change and roll back a tenant's merchandising rules.",
     "experiment": "Create, start, ramp, stop and roll back experiments.",
+    "signals": "Serve from rows: load them, list them, drop days, compile them.",
     "audit": "Read and verify the audit trail.",
     "logs": "List, compact, ship and clear the event logs.",
     "backup": "Copy the control store while it is in use.",

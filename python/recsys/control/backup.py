@@ -20,6 +20,7 @@ from msgspec import Struct
 from recsys.control.audit import append_entry, verify_chain
 from recsys.control.keys import SECRET_FILE, install_secret, load_secret
 from recsys.control.lmdb_store import LmdbStore
+from recsys.control.rows import verify_rows
 from recsys.control.store import ControlError, Reader, Store, Table, Writer, read_head
 from recsys.control.tenants import list_tenants
 from recsys.control.versions import verify_documents
@@ -35,6 +36,7 @@ class StoreReport(Struct, frozen=True):
     audit_entries: int
     documents: int
     tenants: int
+    row_sets: int = 0
 
 
 class BackupManifest(Struct, frozen=True, forbid_unknown_fields=True):
@@ -50,11 +52,12 @@ class BackupManifest(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def verify_store(reader: Reader) -> StoreReport:
-    """Check the audit chain and every document, revision and pointer; raises ``CorruptStoreError``."""
+    """Check the audit chain and every document, revision, pointer and row; raises ``CorruptStoreError``."""
     return StoreReport(
         audit_entries=verify_chain(reader),
         documents=verify_documents(reader),
         tenants=len(list_tenants(reader)),
+        row_sets=verify_rows(reader),
     )
 
 

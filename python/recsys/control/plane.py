@@ -12,7 +12,7 @@ from recsys.control import audit, backup, keys, tenants, versions
 from recsys.control.locations import StoreLocation
 from recsys.control.principals import Principal, authenticate_key
 from recsys.control.serving_view import ServingView, read_serving_view
-from recsys.control.store import Reader, Store, Writer, read_head
+from recsys.control.store import Reader, Store, T, Writer, read_head
 
 Clock = Callable[[], datetime]
 
@@ -50,6 +50,17 @@ class ControlPlane:
     def read(self) -> AbstractContextManager[Reader]:
         """Open one view for several reads that must agree, with the functions of this package."""
         return self._store.read()
+
+    def update(self, change: Callable[[Writer], T]) -> T:
+        """Run a change of several writes in one transaction; it adds its own audit entry.
+
+        ``change`` may run more than once; see :class:`~recsys.control.store.Store`.
+        """
+        return self._store.update(change)
+
+    def now(self) -> datetime:
+        """Return the time by the clock that changes are dated by."""
+        return self._clock()
 
     def generation(self) -> int:
         """Return the number of changes so far; compiled snapshots are stale when it moves."""
@@ -284,7 +295,7 @@ class ControlPlane:
             return page
 
     def verify(self) -> backup.StoreReport:
-        """Check the audit chain and every document, revision and pointer; raises ``CorruptStoreError``."""
+        """Check the audit chain, every document, revision, pointer and row; raises ``CorruptStoreError``."""
         with self._store.read() as reader:
             return backup.verify_store(reader)
 

@@ -60,6 +60,9 @@ class Table(StrEnum):
     AUDIT_BY_TENANT = "audit_by_tenant"
     AUDIT_PAYLOADS = "audit_payloads"
     HEADS = "heads"
+    ROW_SETS = "row_sets"
+    ROW_CHUNKS = "row_chunks"
+    ROW_RELEASES = "row_releases"
 
 
 class Head(NamedTuple):

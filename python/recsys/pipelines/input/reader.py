@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import msgspec
 import pyarrow as pa
@@ -40,14 +41,15 @@ class _RawBatch:
 class RowSource:
     """What to read: files, our columns, how theirs map to ours (``None``: by name), and which are wanted.
 
-    Without a mapping, and with ``closed``, a file may have no column beside ours.
+    Without a mapping, and with ``closed``, a file may have no column beside ours; ``always`` holds with
+    one too.
     """
 
     files: Sequence[InputFile]
     columns: Sequence[Column]
     mapping: ColumnMapping | None = None
     wanted: frozenset[str] | None = None
-    closed: bool = False
+    closed: bool | Literal["always"] = False
 
     @property
     def total_bytes(self) -> int:
@@ -83,8 +85,10 @@ def read_rows(
 def _read_file(
     file: InputFile, sources: Sequence[tuple[Column, str]], source: RowSource, advance: Callable[[int], None]
 ) -> Iterator[_RawBatch]:
-    is_closed = source.closed and source.mapping is None
-    known = {column.name for column in source.columns}
+    is_closed = source.closed == "always" or (source.closed and source.mapping is None)
+    mapping = source.mapping or ColumnMapping()
+    ours = [(column, mapping.source_of(column.name)) for column in source.columns]
+    known = {name for column, name in ours if column.name not in mapping.constants}
     if file.format == "parquet":
         yield from _read_parquet(file, sources, known if is_closed else None, advance)
         return
@@ -100,7 +104,7 @@ def _read_file(
                 wanted = _present(file, names, sources, known if is_closed else None)
                 parse = csv_parser(names, wanted)
             else:
-                everything = [(c, c.name) for c in source.columns] if is_closed else sources
+                everything = [one for one in ours if one[1] in known] if is_closed else sources
                 parse = json_parser(json_schema(block, everything), refuse_unknown=is_closed)
         if rows.data.strip():
             yield _parse_text(file, rows, parse, quoted=quoted)
@@ -181,7 +185,7 @@ def _present(
             raise InputError(f"{file.path}: {names.count(source)} columns are called {source!r}")
     if closed is not None and (unknown := sorted(present - closed)):
         raise InputError(
-            f"{file.path}: unknown column {unknown[0]!r}; with a mapping, other columns are ignored"
+            f"{file.path}: unknown column {unknown[0]!r}; columns are {', '.join(sorted(closed))}"
         )
     return [name for name in dict.fromkeys(source for _, source in sources) if name in present]
 
