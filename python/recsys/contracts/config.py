@@ -105,8 +105,12 @@ class RankingSettings(Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
 class SurfaceSettings(
     RankingSettings, frozen=True, omit_defaults=True, forbid_unknown_fields=True, kw_only=True
 ):
-    """Settings of a surface, and of segments on it."""
+    """Settings of a surface, and of segments on it.
 
+    ``schedule_hours`` is how often a release is meant to be published; freshness is measured against it.
+    """
+
+    schedule_hours: Positive | None = None
     segments: dict[SegmentName, RankingSettings] = {}
 
 
@@ -191,6 +195,8 @@ def read_config(document: object) -> TenantConfig:
             )
     for name in ("tenant_requests_per_s", "principal_requests_per_s"):
         _check_finite(getattr(config.limits, name), f"limits.{name}")
+    for surface, of_surface in config.surfaces.items():
+        _check_finite(of_surface.schedule_hours, f"surfaces.{surface}.schedule_hours")
     return config
 
 

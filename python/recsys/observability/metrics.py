@@ -17,7 +17,7 @@ from collections import Counter as Counts
 from collections.abc import Mapping
 from typing import Literal
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
@@ -129,7 +129,20 @@ class Metrics:
             registry=registry,
             multiprocess_mode="livemin",
         )
-
+        self.manifest_updated = Gauge(
+            "recsys_manifest_updated_timestamp_seconds",
+            "When the release that serves was published (Unix seconds; the oldest of the workers).",
+            ["tenant", "surface"],
+            registry=registry,
+            multiprocess_mode="livemin",
+        )
+        self.manifest_schedule = Gauge(
+            "recsys_manifest_schedule_seconds",
+            "How often a release is meant to be published, from the config's schedule_hours.",
+            ["tenant", "surface"],
+            registry=registry,
+            multiprocess_mode="livemax",
+        )
         self.snapshot_stale = Gauge(
             "recsys_snapshot_stale",
             "1 while a surface serves its last good snapshot, or nothing, as the newest cannot be used.",
@@ -155,6 +168,10 @@ class Metrics:
             ["reason"],
             registry=registry,
         )
+
+    def families(self) -> list[Metric]:
+        """Return every metric family, with what this process has counted."""
+        return list(self._registry.collect())
 
     def of_surface(self, endpoint: str, tenant: str, surface: str) -> SurfaceMetrics:
         """Return the cached children of one endpoint of one configured surface."""

@@ -105,6 +105,8 @@ def gather_facts(
         pass
     releases, current = _releases(registry, tenant, surface, troubles)
     logs = list_logs(data_dir / "logs", now.timestamp())
+    files = read_evidence(list(evidence))
+    troubles += [f"{path}: not JSON" for path in files.damaged]
     rules_data = _document(plane, tenant, "rules", state)
     config_data = _document(plane, tenant, "config", state)
     return Facts(
@@ -122,7 +124,7 @@ def gather_facts(
         current=current,
         exposures=_logs(logs, "exposures", tenant),
         outcomes=_logs(logs, "outcomes", tenant),
-        files=read_evidence(list(evidence)),
+        files=files,
         exposed_secrets=_exposed_secrets(data_dir / "control"),
         probe=probe,
         troubles=tuple(troubles),

@@ -60,14 +60,14 @@ def check_tenant(facts: Facts) -> Finding:
     """The tenant exists and is active."""
     if facts.tenant_state is None:
         return Finding("open", "no such tenant", f"recsys tenant create {facts.tenant}")
-    return met_if(
-        facts.tenant_state == "active", facts.tenant_state, f"recsys tenant resume {facts.tenant}"
-    )
+    return met_if(facts.tenant_state == "active", facts.tenant_state, f"recsys tenant resume {facts.tenant}")
 
 
 def check_baseline(facts: Facts) -> Finding:
     """A current release has popularity."""
-    publish = f"recsys pipeline run --tenant {facts.tenant} --surface {facts.surface} …, or recsys signals load"
+    publish = (
+        f"recsys pipeline run --tenant {facts.tenant} --surface {facts.surface} …, or recsys signals load"
+    )
     if facts.current is None:
         return Finding("open", "; ".join(facts.troubles) or "no release", publish)
     evidence = f"release {facts.current.version[:12]} with {', '.join(facts.current.kinds)}"
@@ -83,9 +83,7 @@ def check_exposures(facts: Facts) -> Finding:
 def check_outcomes(facts: Facts) -> Finding:
     """There is an outcome log."""
     evidence = f"{facts.outcomes.files} files, {facts.outcomes.bytes:,} bytes"
-    return met_if(
-        facts.outcomes.bytes > 0, evidence, "send clicks with their request_id to POST /v1/events"
-    )
+    return met_if(facts.outcomes.bytes > 0, evidence, "send clicks with their request_id to POST /v1/events")
 
 
 def check_joins(facts: Facts) -> Finding:
@@ -149,7 +147,9 @@ def check_offline(facts: Facts) -> Finding:
 def check_rollback(facts: Facts) -> Finding:
     """A rollback of config, rules or a release is in the audit trail."""
     rolled = sorted(
-        (time, action) for action, time in facts.actions.items() if action.endswith((".rollback", ".roll_back"))
+        (time, action)
+        for action, time in facts.actions.items()
+        if action.endswith((".rollback", ".roll_back"))
     )
     if not rolled:
         return Finding("open", "no rollback in the audit trail", "recsys drill concurrent-rollback")

@@ -32,7 +32,9 @@ def readiness_groups() -> tuple[Group, ...]:
             "Serving",
             (
                 Requirement("ready", "The service is ready", _check_ready),
-                Requirement("freshness", "The release is at most twice as old as its schedule", _check_freshness),
+                Requirement(
+                    "freshness", "The release is at most twice as old as its schedule", _check_freshness
+                ),
                 Requirement("capacity", "Capacity was measured", _check_capacity),
                 Requirement("limits", "The tenant has a rate limit", _check_limits, is_must=False),
             ),
@@ -90,7 +92,9 @@ def _check_secrets(facts: Facts) -> Finding:
 
 def _check_freshness(facts: Facts) -> Finding:
     surface = None if facts.config is None else facts.config.surfaces.get(facts.surface)
-    hours = DEFAULT_SCHEDULE_H if surface is None or surface.schedule_hours is None else surface.schedule_hours
+    hours = (
+        DEFAULT_SCHEDULE_H if surface is None or surface.schedule_hours is None else surface.schedule_hours
+    )
     if facts.current is None:
         return Finding("open", "no release", "recsys pipeline run …")
     age = facts.now - facts.current.updated_at
@@ -102,7 +106,9 @@ def _check_capacity(facts: Facts) -> Finding:
     if not facts.files.capacities:
         return Finding("open", "never measured", "recsys pilot capacity --url … --out evidence/capacity.json")
     latest = facts.files.capacities[-1]
-    evidence = f"{latest.requests_per_s:,.0f} requests a second at p95 {latest.p95_ms:.1f} ms ({latest.at:%Y-%m-%d})"
+    evidence = (
+        f"{latest.requests_per_s:,.0f} requests a second at p95 {latest.p95_ms:.1f} ms ({latest.at:%Y-%m-%d})"
+    )
     return met_if(latest.p95_ms <= OBJECTIVE_P95_MS, evidence, "see the page on capacity")
 
 
@@ -120,7 +126,9 @@ def _check_recent_rollback(facts: Facts) -> Finding:
         if action.endswith("rollback") and facts.now - time <= RECENT
     ]
     if finding.state == "met" and not recent:
-        return Finding("open", f"{finding.evidence}: more than 30 days ago", "recsys drill concurrent-rollback")
+        return Finding(
+            "open", f"{finding.evidence}: more than 30 days ago", "recsys drill concurrent-rollback"
+        )
     return finding
 
 

@@ -65,6 +65,8 @@ class Board(Struct, frozen=True):
     made_at: datetime
     is_done: bool
     groups: list[BoardGroup]
+    troubles: list[str] = []
+    """What could not be read while the evidence was gathered."""
 
     @property
     def exit_code(self) -> int:
@@ -76,11 +78,17 @@ def make_board(title: str, groups: Sequence[Group], facts: Facts) -> Board:
     """Check every requirement against the facts."""
     filled = [_fill(group, facts) for group in groups]
     return Board(
-        title, facts.tenant, facts.surface, facts.now, all(group.is_done for group in filled), filled
+        title=title,
+        tenant=facts.tenant,
+        surface=facts.surface,
+        made_at=facts.now,
+        is_done=all(group.is_done for group in filled),
+        groups=filled,
+        troubles=list(facts.troubles),
     )
 
 
-def met_if(condition: bool, evidence: str, next_step: str) -> Finding:  # noqa: FBT001 - the point of it
+def met_if(condition: bool, evidence: str, next_step: str) -> Finding:
     """Return a met finding, or an open one that says what to do."""
     return Finding("met", evidence) if condition else Finding("open", evidence, next_step)
 

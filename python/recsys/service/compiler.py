@@ -22,10 +22,14 @@ BUILT_IN = TenantDocuments(TenantConfig(), (), DEFAULT_CONFIG_VERSION, DEFAULT_R
 
 
 class Release(Struct, frozen=True):
-    """What a manifest of one surface names: its version, and where its artifacts lie here, by kind."""
+    """What a manifest of one surface names: its version, and where its artifacts lie here, by kind.
+
+    ``updated_at_s`` is when it was published, in Unix seconds.
+    """
 
     version: str
     artifacts: Mapping[str, Path]
+    updated_at_s: float = 0.0
 
 
 def read_documents(reader: Reader, tenant_id: str, before: TenantDocuments = BUILT_IN) -> TenantDocuments:
@@ -67,19 +71,28 @@ def compile_tenant(
     old = {} if before is None else before.snapshots
     snapshots: dict[str, Snapshot] = {}
     failures = dict(release_failures)
+    released_at_s = {} if before is None else dict(before.released_at_s)
     for surface, release in releases.items():
         kept = old.get(surface)
         if kept is not None and not anew and _is_current(kept, documents, release):
             snapshots[surface] = kept
+            released_at_s[surface] = release.updated_at_s
             continue
         try:
             snapshots[surface] = _compile(tenant.tenant_id, surface, documents, release, kept)
+            released_at_s[surface] = release.updated_at_s
         except RecsysError as error:
             failures[surface] = str(error)
             if kept is not None:
                 snapshots[surface] = kept
     return ServedTenant(
-        tenant.tenant_id, tenant.salt, tenant.state == "suspended", documents, snapshots, failures
+        name=tenant.tenant_id,
+        salt=tenant.salt,
+        is_suspended=tenant.state == "suspended",
+        documents=documents,
+        snapshots=snapshots,
+        failures=failures,
+        released_at_s=released_at_s,
     )
 
 

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 from recsys.artifacts.cache import ArtifactCache
 from recsys.artifacts.registry import Registry
 from recsys.contracts.errors import RecsysError
+from recsys.contracts.manifest import Manifest
 from recsys.service.compiler import Release
 
 RETRY_S = 2.0
@@ -61,7 +63,7 @@ class Releases:
             # What is not in the cache any more is fetched by the next poll, which reports a failure.
             with contextlib.suppress(RecsysError, OSError):
                 paths = self._cache.fetch(self._registry, manifest)
-                self.current = self.current | {key: Release(manifest.version, paths)}
+                self.current = self.current | {key: _release_of(manifest, paths)}
 
     def poll(self) -> bool:
         """Look at every pointer and fetch what is new; return whether anything changed. Raises nothing."""
@@ -105,7 +107,7 @@ class Releases:
         self._retries.pop(key, None)
         if key in self.failures:
             self.failures = {other: reason for other, reason in self.failures.items() if other != key}
-        self.current = self.current | {key: Release(current.manifest.version, paths)}
+        self.current = self.current | {key: _release_of(current.manifest, paths)}
 
     def _fail(self, key: SurfaceKey, reason: str) -> None:
         last = self._retries.get(key)
@@ -125,6 +127,10 @@ class Releases:
             self._stamps.pop(key, None)
             self._retries.pop(key, None)
             self._cache.forget(*key)
+
+
+def _release_of(manifest: Manifest, paths: Mapping[str, Path]) -> Release:
+    return Release(manifest.version, paths, manifest.updated_at.timestamp())
 
 
 class _Retry(NamedTuple):

@@ -27,7 +27,8 @@ class ServedTenant(Struct, frozen=True):
     """A tenant: the salt of its pseudonyms, its documents, and a snapshot for each surface.
 
     ``failures`` says for each surface that could not be compiled anew why not; its snapshot, if it has one,
-    is the last that could.
+    is the last that could. ``released_at_s`` is when the release of each surface was published (Unix
+    seconds).
     """
 
     name: str
@@ -36,6 +37,7 @@ class ServedTenant(Struct, frozen=True):
     documents: TenantDocuments
     snapshots: Mapping[str, Snapshot]
     failures: Mapping[str, str]
+    released_at_s: Mapping[str, float] = {}
 
     @property
     def config(self) -> TenantConfig:

@@ -1,0 +1,119 @@
+"""``recsys pilot``: where a pilot stands, whether it is ready, whether a candidate may ship."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import cyclopts
+from cyclopts import Parameter
+
+from recsys.cli.console import JsonFlag, print_json, print_table, print_warning, stdout
+from recsys.cli.releases import IN_DATA_FOLDER, RegistryOptions
+from recsys.cli.store_options import control_plane
+
+if TYPE_CHECKING:
+    from recsys.pilot.requirements import Board, Group
+
+app = cyclopts.App(name="pilot", help="Where the pilot stands, with the evidence for it.")
+
+Out = Annotated[Path | None, Parameter(help="Also write the board here, as an HTML file.")]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class PilotOptions:
+    """Whose pilot, and where its evidence is."""
+
+    tenant: Annotated[str, Parameter(help="The tenant.")] = "demo"
+    surface: Annotated[str, Parameter(help="The surface.")] = "home"
+    evidence: Annotated[
+        tuple[Path, ...],
+        Parameter(
+            negative="",
+            help="Folders with reports, decisions, validations, drills, backups (default: evidence/ and "
+            "backups/ in the data folder).",
+        ),
+    ] = ()
+    url: Annotated[str | None, Parameter(help="A running service, to be asked too.")] = None
+    registry: RegistryOptions = IN_DATA_FOLDER
+
+
+OPTIONS = PilotOptions()
+
+
+@app.command
+def status(
+    *,
+    given: PilotOptions = OPTIONS,
+    fast: Annotated[bool, Parameter(negative="", help="The fast path of 2 to 4 weeks.")] = False,
+    html: Out = None,
+    json: JsonFlag = False,
+) -> int:
+    """Show the phases with their exit criteria; exits 1 while a must is open."""
+    from recsys.pilot.phases import fast_path_groups, phase_groups
+
+    groups = fast_path_groups() if fast else phase_groups()
+    return _show("Pilot status", groups, given, html, is_json=json)
+
+
+@app.command
+def readiness(*, given: PilotOptions = OPTIONS, html: Out = None, json: JsonFlag = False) -> int:
+    """Show the production checklist; exits 1 while a must is open."""
+    from recsys.pilot.readiness import readiness_groups
+
+    return _show("Production readiness", readiness_groups(), given, html, is_json=json)
+
+
+@app.command
+def checklist(*, given: PilotOptions = OPTIONS, html: Out = None, json: JsonFlag = False) -> int:
+    """Show the ship checklist; exits 1 while a must is open."""
+    from recsys.pilot.ship_checklist import ship_groups
+
+    return _show("Ship checklist", ship_groups(), given, html, is_json=json)
+
+
+def _show(
+    title: str, groups: Sequence[Group], given: PilotOptions, html: Path | None, *, is_json: bool
+) -> int:
+    from recsys.pilot.facts import gather_facts, utc_now
+    from recsys.pilot.probing import probe_service
+    from recsys.pilot.requirements import make_board
+
+    data_dir = given.registry.where.data_dir
+    with control_plane(given.registry.where) as plane:
+        facts = gather_facts(
+            plane,
+            given.registry.open(),
+            data_dir=data_dir,
+            evidence=given.evidence or (data_dir / "evidence", data_dir / "backups"),
+            tenant=given.tenant,
+            surface=given.surface,
+            now=utc_now(),
+            probe=None if given.url is None else probe_service(given.url, given.surface),
+        )
+    board = make_board(title, groups, facts)
+    if html is not None:
+        from recsys.pilot.board_page import render_board
+
+        html.parent.mkdir(parents=True, exist_ok=True)
+        html.write_text(render_board(board), encoding="utf-8")
+    print_json(board) if is_json else print_board(board)
+    return board.exit_code
+
+
+def print_board(board: Board) -> None:
+    """Print a board, one table a group; what could not be read is a warning."""
+    for trouble in board.troubles:
+        print_warning(trouble)
+    for group in board.groups:
+        stdout().print(f"{group.title}: {'done' if group.is_done else 'open'}")
+        print_table(
+            ["state", "requirement", "evidence", "next"],
+            [
+                (row.state, row.title if row.is_must else f"{row.title} (optional)", row.evidence, row.next)
+                for row in group.rows
+            ],
+        )
