@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import tomllib
 from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -164,17 +165,28 @@ class Client:
         return [json.loads(line) for part in parts for line in part.read_text().splitlines()]
 
 
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder with the tenant, published and fetched, to be copied."""
+    folder = tmp_path_factory.mktemp("template")
+    write_tenant(folder)
+    Client(folder).close()
+    shutil.rmtree(folder / "logs", ignore_errors=True)
+    return folder
+
+
 @pytest.fixture
-def client(tmp_path: Path) -> Iterator[Client]:
-    write_tenant(tmp_path)
+def client(tmp_path: Path, template: Path) -> Iterator[Client]:
+    shutil.copytree(template, tmp_path, dirs_exist_ok=True)
     made = Client(tmp_path)
     yield made
     made.close()
 
 
 @pytest.fixture
-def make_client(tmp_path: Path) -> Iterator:
+def make_client(tmp_path: Path, template: Path) -> Iterator:
     made: list[Client] = []
+    shutil.copytree(template, tmp_path, dirs_exist_ok=True)
 
     def make(authenticator: Authenticator | None = None, **settings: object) -> Client:
         write_tenant(tmp_path, **settings)

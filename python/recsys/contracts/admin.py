@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from recsys.contracts.http import ListResponse, Name, RecommendRequest
+from recsys.contracts.rules import MAX_RULES, Rule
 
 MAX_COMMENT = 500
 DEFAULT_PAGE = 100
@@ -19,6 +20,12 @@ Comment = Annotated[
     str, Meta(max_length=MAX_COMMENT, description="Why; kept in the history and the audit trail.")
 ]
 InvalidateTarget = Literal["rules", "config", "popularity"]
+
+
+class RulesDocument(Struct, frozen=True, forbid_unknown_fields=True):
+    """The other form of a rules document, beside a bare array of rules."""
+
+    rules: Annotated[list[Rule], Meta(max_length=MAX_RULES)]
 
 
 class RollbackRequest(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):

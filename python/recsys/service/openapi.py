@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 import msgspec
-from msgspec import Struct
 
 from recsys import __version__
 from recsys.contracts import http
 from recsys.contracts.problems import STATUS_AND_TITLE, TOO_MANY_REQUESTS, Problem, ProblemCode
-from recsys.service.operations import OPERATIONS, Operation
+from recsys.service.operations import OPERATIONS, Operation, Shape
 from recsys.service.problems import PROBLEM_TYPE
 from recsys.service.transport import JSON_TYPE
 
@@ -27,11 +27,8 @@ _SECURITY = {
 
 def build_openapi() -> Json:
     """Return the document (OpenAPI 3.1)."""
-    structs: set[type[Struct]] = {Problem}
-    for operation in OPERATIONS:
-        structs.update(struct for struct in (operation.body, operation.answer) if struct is not None)
-    ordered = sorted(structs, key=lambda struct: struct.__name__)
-    _, schemas = msgspec.json.schema_components(ordered, ref_template=_REF)
+    shapes = [shape for operation in OPERATIONS for shape in (operation.body, operation.answer) if shape]
+    _, schemas = _generate([Problem, *shapes])
     paths: dict[str, Json] = {}
     for operation in OPERATIONS:
         paths.setdefault(operation.path, {})[operation.method.lower()] = _describe(operation)
@@ -59,8 +56,6 @@ def _describe(operation: Operation) -> Json:
         described["security"] = [{name: []} for name in _SECURITY]
     if operation.body is not None:
         described["requestBody"] = {"required": True, "content": _content(operation.body, JSON_TYPE)}
-    elif operation.method == "PUT":
-        described["requestBody"] = {"required": True, "content": {JSON_TYPE: {"schema": {}}}}
     return described
 
 
@@ -128,6 +123,19 @@ def _responses(operation: Operation) -> Json:
     return responses
 
 
-def _content(struct: type[Struct] | None, media_type: str) -> Json:
-    schema: Json = {} if struct is None else {"$ref": _REF.format(name=struct.__name__)}
+def _content(shape: Shape | None, media_type: str) -> Json:
+    schema: Json = {}
+    if shape is not None:
+        (schema,), _ = _generate([shape])
     return {media_type: {"schema": schema}}
+
+
+def _generate(shapes: Iterable[Shape]) -> tuple[tuple[Json, ...], Json]:
+    """Return the schema of each shape, and the components that these refer to."""
+
+    def describe_custom(kind: type) -> Json:
+        if kind is object:
+            return {"description": "Any JSON value."}
+        raise NotImplementedError(f"no schema of {kind}")
+
+    return msgspec.json.schema_components(shapes, schema_hook=describe_custom, ref_template=_REF)

@@ -5,16 +5,25 @@ The router and the OpenAPI document are both made from this table, so neither ha
 
 from __future__ import annotations
 
-from msgspec import Struct
+from typing import Annotated
+
+from msgspec import Meta, Struct
 
 from recsys.contracts import admin, http
+from recsys.contracts.config import TenantConfig
+from recsys.contracts.manifest import Manifest
 from recsys.contracts.problems import ProblemCode
+from recsys.contracts.rules import MAX_RULES, Rule
 from recsys.control.keys import Role
 from recsys.service.admin_audit import AuditQuery
 from recsys.service.admin_documents import PageQuery, PutQuery, ShowQuery
 from recsys.service.auth import EDITORS, EVERY_ROLE, READERS
 from recsys.service.transport import JSON_TYPE
 
+Shape = object
+"""What a body has to be: a struct, or a union of such."""
+
+_RULES: Shape = Annotated[list[Rule], Meta(max_length=MAX_RULES)] | admin.RulesDocument
 TENANT_PATH = "/v1/admin/tenants/{tenant_id}"
 
 
@@ -23,24 +32,22 @@ class Operation(Struct, frozen=True, kw_only=True):
 
     ``roles`` may call it, ``None`` is everybody; the parameter ``tenant_id`` has to be the caller's tenant.
     ``is_limited`` counts against the rate limits of the tenant. ``is_slow`` says that the handler may wait
-    (for a disk, a network), so that it runs in a thread of its own. ``has_document`` says that the body, or
-    the answer, is a JSON document whose own schema checks it.
+    (for a disk, a network), so that it runs in a thread of its own. ``is_tagged`` says that the answer has an
+    ``ETag``, and that ``If-Match`` and ``If-None-Match`` are heard.
     """
 
     method: str
     path: str
     summary: str
-    body: type[Struct] | None = None
-    answer: type[Struct] | None = None
+    body: Shape | None = None
+    answer: Shape | None = None
     query: type[Struct] | None = None
     roles: frozenset[Role] | None = None
     problems: tuple[ProblemCode, ...] = ()
     media_type: str = JSON_TYPE
     is_limited: bool = False
     is_slow: bool = False
-    has_document: bool = False
     is_tagged: bool = False
-    """Whether the answer has an ``ETag``, and ``If-Match`` and ``If-None-Match`` are heard."""
 
     @property
     def is_admin(self) -> bool:
@@ -98,7 +105,9 @@ def _admin(method: str, below: str, summary: str, **rest: object) -> Operation:
     )
 
 
-def _documents(kind: str, not_found: ProblemCode, invalid: ProblemCode) -> tuple[Operation, ...]:
+def _documents(
+    kind: str, shape: Shape, not_found: ProblemCode, invalid: ProblemCode
+) -> tuple[Operation, ...]:
     stale = ProblemCode.VERSION_MISMATCH
     return (
         _admin(
@@ -106,8 +115,8 @@ def _documents(kind: str, not_found: ProblemCode, invalid: ProblemCode) -> tuple
             kind,
             f"The {kind} document",
             query=ShowQuery,
+            answer=shape,
             problems=(not_found,),
-            has_document=True,
             is_tagged=True,
         ),
         _admin(
@@ -115,9 +124,9 @@ def _documents(kind: str, not_found: ProblemCode, invalid: ProblemCode) -> tuple
             kind,
             f"Make a {kind} document current",
             query=PutQuery,
+            body=shape,
             answer=admin.DocumentVersion,
             problems=(invalid, stale),
-            has_document=True,
             is_tagged=True,
         ),
         _admin(
@@ -150,8 +159,8 @@ OPERATIONS: tuple[Operation, ...] = (
         http.ValidateResponse,
     ),
     _ranking("/v1/similar", "The best items beside one item", http.SimilarRequest, http.ListResponse),
-    *_documents("config", ProblemCode.CONFIG_NOT_FOUND, ProblemCode.INVALID_CONFIG),
-    *_documents("rules", ProblemCode.RULES_NOT_FOUND, ProblemCode.INVALID_RULES),
+    *_documents("config", TenantConfig, ProblemCode.CONFIG_NOT_FOUND, ProblemCode.INVALID_CONFIG),
+    *_documents("rules", _RULES, ProblemCode.RULES_NOT_FOUND, ProblemCode.INVALID_RULES),
     _admin(
         "POST",
         "rules/preview",
@@ -170,8 +179,8 @@ OPERATIONS: tuple[Operation, ...] = (
         "GET",
         "manifests/{surface}",
         "The manifest that a surface serves",
+        answer=Manifest,
         problems=_RELEASE_PROBLEMS,
-        has_document=True,
         is_tagged=True,
     ),
     _admin(
@@ -187,8 +196,8 @@ OPERATIONS: tuple[Operation, ...] = (
         "manifests/{surface}/rollback",
         "Point at an earlier release",
         body=admin.RollbackRequest,
+        answer=Manifest,
         problems=(*_RELEASE_PROBLEMS, ProblemCode.VERSION_MISMATCH),
-        has_document=True,
         is_tagged=True,
     ),
     _admin(

@@ -1,0 +1,143 @@
+"""Rate limits, counted together by all workers, and admission."""
+
+import asyncio
+import json
+import multiprocessing
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.service.conftest import Client, Exchange
+
+from recsys.service.admission import Admission
+from recsys.service.app import App
+from recsys.service.auth import DevelopmentAuthenticator
+from recsys.service.rate_limits import RateLimits, window_of
+from recsys.service.shared_counts import N_SLOTS, SharedCounts
+
+
+class Clock:
+    """Unix seconds that a test sets."""
+
+    now = 1_000_000.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+def limited(make_client, tmp_path, clock, config) -> Client:
+    client = make_client(config=config)
+    counts = SharedCounts(tmp_path / "counts.bin", clock=clock)
+    client.app = App(
+        client.state,
+        client.watcher,
+        DevelopmentAuthenticator("demo"),
+        rate_limits=RateLimits(counts, clock=clock),
+    )
+    return client
+
+
+@pytest.mark.parametrize("scope", ["tenant", "principal"])
+def test_beyond_the_rate_is_429_with_retry_after_until_the_window_ends(make_client, tmp_path, clock, scope):
+    client = limited(make_client, tmp_path, clock, f"[config.limits]\n{scope}_requests_per_s = 3")
+    assert [client.recommend().status for _ in range(4)] == [200, 200, 200, 429]
+    refused = client.similar("i00")
+    assert (refused.status, refused.json()["code"]) == (429, "RECSYS_OVERLOADED")
+    assert refused.json()["status"] == 429
+    assert refused.headers["retry-after"] == "1"
+    assert len(client.exposures()) == 3
+    assert 'recsys_refused_total{reason="rate"} 2.0' in client.get("/metrics").body.decode()
+    clock.now += 1.001
+    assert client.recommend().status == 200
+
+
+def test_the_admin_api_is_not_limited_with_the_lists(make_client, tmp_path, clock):
+    client = limited(make_client, tmp_path, clock, "[config.limits]\ntenant_requests_per_s = 1")
+    assert [client.recommend().status for _ in range(2)] == [200, 429]
+    assert client.get("/v1/admin/tenants/demo/config").status == 200
+
+
+def test_a_tenant_without_a_limit_is_not_counted(make_client, tmp_path, clock):
+    client = limited(make_client, tmp_path, clock, "")
+    assert {client.recommend().status for _ in range(50)} == {200}
+    assert (tmp_path / "counts.bin").read_bytes() == bytes(N_SLOTS * 24)
+
+
+@given(st.floats(min_value=0.0005, max_value=1e6))
+def test_a_window_lets_its_rate_through(rate):
+    window = window_of(rate)
+    assert 1 <= window.get_expiry() <= 3600
+    assert window.amount / window.get_expiry() == pytest.approx(rate, rel=0.01, abs=0.0003)
+
+
+def test_a_rate_of_less_than_one_in_a_second_has_a_longer_window():
+    assert (window_of(0.5).amount, window_of(0.5).get_expiry()) == (1, 2)
+    assert (window_of(2.5).amount, window_of(2.5).get_expiry()) == (5, 2)
+    assert (window_of(1e-9).amount, window_of(1e-9).get_expiry()) == (1, 3600)
+
+
+def _count(path: Path, n: int) -> None:
+    counts = SharedCounts(path)
+    for _ in range(n):
+        counts.incr("key", 60)
+
+
+def test_processes_count_together(tmp_path):
+    path = tmp_path / "counts.bin"
+    context = multiprocessing.get_context("spawn")
+    workers = [context.Process(target=_count, args=(path, 500)) for _ in range(2)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(60)
+    assert SharedCounts(path).get("key") == 1000
+
+
+def test_more_keys_than_counters_push_out_those_nearest_their_end(tmp_path, monkeypatch, clock):
+    monkeypatch.setattr("recsys.service.shared_counts.N_SLOTS", 8)
+    counts = SharedCounts(tmp_path / "counts.bin", clock=clock)
+    for number in range(8):
+        counts.incr(f"key {number}", 10 + number)
+    counts.incr("new", 5)
+    assert counts.get("new") == 1
+    assert counts.get("key 0") == 0
+    assert [counts.get(f"key {number}") for number in range(1, 8)] == [1] * 7
+    counts.clear("new")
+    assert counts.get("new") == 0
+
+
+def test_a_worker_refuses_what_it_cannot_take_on(make_client):
+    client = make_client()
+    client.app = App(client.state, client.watcher, DevelopmentAuthenticator("demo"), admission=Admission(2))
+    body = json.dumps({"surface": "home", "user": {"user_id": "u"}}).encode()
+    gate = asyncio.Event()
+
+    class Slow(Exchange):
+        async def __call__(self) -> bytes:
+            await gate.wait()
+            return self.body
+
+    async def run():
+        headers = {"content-type": "application/json", "content-length": str(len(body))}
+        exchanges = [Slow("POST", "/v1/recommend", headers, body) for _ in range(3)]
+        tasks = [asyncio.ensure_future(client.app.__rsgi__(one, one)) for one in exchanges]
+        await asyncio.sleep(0)
+        live = Exchange("GET", "/livez", {}, b"")
+        await client.app.__rsgi__(live, live)
+        gate.set()
+        await asyncio.gather(*tasks)
+        again = Slow("POST", "/v1/recommend", headers, body)
+        await client.app.__rsgi__(again, again)
+        return [one.answer for one in [*exchanges, live, again]]
+
+    answers = asyncio.run(run())
+    assert [answer.status for answer in answers] == [200, 200, 503, 200, 200]
+    assert answers[2].json()["code"] == "RECSYS_OVERLOADED"
+    assert answers[2].headers["retry-after"] == "1"
+    assert 'recsys_refused_total{reason="pending"} 1.0' in client.get("/metrics").body.decode()

@@ -1,0 +1,59 @@
+"""The service keeps what its OpenAPI document promises, whatever is sent."""
+
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, settings
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi import checks
+from tests.service.conftest import write_tenant
+
+from recsys.service.openapi import build_openapi
+
+RECSYS = [sys.executable, "-c", "from recsys.cli.main import main; main()"]
+EXAMPLES = 8
+API = schemathesis.openapi.from_dict(build_openapi())
+# Not among them: that whatever fits the schema is taken. Some rules need more than one field, or are about what
+# there is.
+CHOSEN = [
+    not_a_server_error,
+    checks.status_code_conformance,
+    checks.content_type_conformance,
+    checks.response_headers_conformance,
+    checks.response_schema_conformance,
+    checks.negative_data_rejection,
+    checks.unsupported_method,
+    checks.allow_header_conformance,
+]
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory):
+    folder: Path = tmp_path_factory.mktemp("schema")
+    write_tenant(folder)
+    arguments = [*RECSYS, "serve", "--dev", "--port", "0", "--data-dir", str(folder)]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        found = re.search(r"http://\S+", process.stdout.readline())
+        assert found is not None
+        yield found[0]
+        process.send_signal(signal.SIGTERM)
+        process.wait(20)
+
+
+@pytest.mark.slow
+@API.parametrize()
+@settings(
+    max_examples=EXAMPLES,
+    derandomize=True,
+    deadline=None,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
+def test_every_answer_is_one_that_the_document_describes(case, url):
+    case.call_and_validate(base_url=url, checks=CHOSEN)
