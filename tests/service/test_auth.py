@@ -170,7 +170,7 @@ def test_what_is_remembered_is_bounded_and_ends_after_a_minute(keyed, clock, mon
     remembered = keyed.authenticator._remembered
     assert list(remembered) == keys[2:]
     clock.now += 61
-    monkeypatch.setattr(keyed.state.plane, "authenticate", lambda text: None)
+    monkeypatch.setattr(keyed.state.plane, "authenticate", lambda *_: None)
     assert keyed.recommend({"x_api_key": keys[3]}).status == 401
 
 
@@ -179,7 +179,7 @@ def test_when_a_key_was_last_used_is_written_down(keyed):
 
     key, text = keyed.state.plane.issue_key("demo", ("service",), actor="test")
     keyed.recommend({"x_api_key": text})
-    keyed.authenticator.flush_uses()
+    keyed.state.key_uses.write(keyed.state.plane, is_due=True)
     with keyed.state.plane.read() as reader:
         assert last_use(reader, key.key_id) is not None
 

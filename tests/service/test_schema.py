@@ -18,7 +18,7 @@ from recsys.service.openapi import build_openapi
 RECSYS = [sys.executable, "-c", "from recsys.cli.main import main; main()"]
 EXAMPLES = 8
 API = schemathesis.openapi.from_dict(build_openapi())
-# Not among them: that whatever fits the schema is taken. Some rules need more than one field, or are about what
+# Not among them: that whatever fits the schema is taken. Some rules need several fields, or are about what
 # there is.
 CHOSEN = [
     not_a_server_error,

@@ -104,8 +104,8 @@ def test_a_good_token_is_taken_for_its_tenant_and_roles(tokens, provider):
         ({"aud": "another"}, 401, "RECSYS_AUTH_INVALID"),
         ({"aud": ["another", "recsys"]}, 200, None),
         ({"exp": time.time() - 31}, 401, "RECSYS_AUTH_INVALID"),
-        ({"nbf": time.time() + 90}, 401, "RECSYS_AUTH_INVALID"),
-        ({"nbf": time.time() + 20}, 200, None),
+        ({"nbf": time.time() + 9000}, 401, "RECSYS_AUTH_INVALID"),
+        ({"nbf": time.time() - 1}, 200, None),
         ({"drop": ["exp"]}, 401, "RECSYS_AUTH_INVALID"),
         ({"drop": ["iss"]}, 401, "RECSYS_AUTH_INVALID"),
         ({"drop": ["aud"]}, 401, "RECSYS_AUTH_INVALID"),
@@ -118,6 +118,7 @@ def test_claims(tokens, provider, changes, status, code):
 
 def test_a_token_within_the_leeway_is_taken(tokens, provider):
     assert ask(tokens, provider.sign(exp=time.time() - 10)) == (200, None)
+    assert ask(tokens, provider.sign(nbf=time.time() + 20)) == (200, None)
 
 
 def test_signatures_that_prove_nothing(tokens, provider):

@@ -29,6 +29,7 @@ def serve(
     admin_host: Annotated[str, Parameter(env_var="RECSYS_ADMIN_HOST")] = "127.0.0.1",
     admin_port: Annotated[int | None, Parameter(env_var="RECSYS_ADMIN_PORT", validator=_PORT)] = None,
     data_dir: Annotated[Path, Parameter(env_var="RECSYS_DATA_DIR")] = Path("data"),
+    store: Annotated[str | None, Parameter(env_var="RECSYS_STORE")] = None,
     registry: Annotated[str | None, Parameter(env_var="RECSYS_REGISTRY")] = None,
     workers: Annotated[int, Parameter(env_var="RECSYS_WORKERS", validator=Number(gte=1, lte=256))] = 1,
     max_pending: Annotated[
@@ -63,6 +64,8 @@ def serve(
         Serve the admin API at this port, and no more at --port; 0 takes a free one.
     data_dir
         The folder of the control store, logs and cache, and of the registry unless --registry is given.
+    store
+        postgresql://HOST/DATABASE: the control store is there, and not in the data folder.
     registry
         Where releases are: a folder, or s3://bucket/prefix.
     workers
@@ -104,7 +107,7 @@ def serve(
         )
         _check_tokens(tokens)
     settings = ServeSettings(
-        sources=Sources(data_dir, registry),
+        sources=Sources(data_dir, registry, store or None),
         is_development=dev,
         host=host,
         port=port,

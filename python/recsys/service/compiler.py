@@ -11,9 +11,8 @@ from msgspec import Struct
 from recsys.contracts.config import TenantConfig, parse_config
 from recsys.contracts.errors import RecsysError
 from recsys.contracts.rules import parse_rules
-from recsys.control.store import Reader
 from recsys.control.tenants import Tenant
-from recsys.control.versions import DocumentKind, StoredDocument, current_document, current_revision
+from recsys.control.versions import DocumentKind, StoredDocument
 from recsys.ranking.snapshot import DEFAULT_CONFIG_VERSION, DEFAULT_RULES_VERSION, Snapshot
 from recsys.service.tenants import ServedTenant, TenantDocuments
 
@@ -32,12 +31,14 @@ class Release(Struct, frozen=True):
     updated_at_s: float = 0.0
 
 
-def read_documents(reader: Reader, tenant_id: str, before: TenantDocuments = BUILT_IN) -> TenantDocuments:
-    """Return the current documents of a tenant; one whose version is that of ``before`` is not parsed again.
+def read_documents(
+    current: Mapping[DocumentKind, StoredDocument], before: TenantDocuments = BUILT_IN
+) -> TenantDocuments:
+    """Return the current documents of a tenant; one that has the version of ``before`` is not parsed again.
 
     Raises ``InvalidDocument`` for one that this release does not take, though an earlier one did.
     """
-    config, rules = (_current(reader, tenant_id, kind) for kind in ("config", "rules"))
+    config, rules = current.get("config"), current.get("rules")
     config_version = DEFAULT_CONFIG_VERSION if config is None else config.revision.version
     rules_version = DEFAULT_RULES_VERSION if rules is None else rules.revision.version
     parsed_config, parsed_rules = before.config, before.rules
@@ -46,12 +47,6 @@ def read_documents(reader: Reader, tenant_id: str, before: TenantDocuments = BUI
     if rules_version != before.rules_version:
         parsed_rules = () if rules is None else parse_rules(rules.data)
     return TenantDocuments(parsed_config, parsed_rules, config_version, rules_version)
-
-
-def _current(reader: Reader, tenant_id: str, kind: DocumentKind) -> StoredDocument | None:
-    if current_revision(reader, tenant_id, kind) is None:
-        return None
-    return current_document(reader, tenant_id, kind)
 
 
 def compile_tenant(

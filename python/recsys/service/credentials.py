@@ -15,7 +15,7 @@ from recsys.contracts.problems import ProblemCode
 from recsys.control.keys import KEY_PREFIX
 from recsys.control.plane import ControlPlane
 from recsys.control.principals import Principal
-from recsys.control.store import ControlError
+from recsys.control.store import StoreUnavailableError
 from recsys.service.auth import read_credential, refuse
 from recsys.service.problems import ProblemError
 from recsys.service.state import State
@@ -45,13 +45,12 @@ class CredentialAuthenticator:
         self._tokens = tokens
         self._clock = clock
         self._remembered: dict[str, _Remembered] = {}
-        self._generation = 0
-        self._used: dict[str, datetime] = {}
+        self._view = state.view
 
     def recall(self, headers: Headers) -> Principal | None:
         """Return the principal of a credential that was verified within the last minute."""
-        if self._generation != self._state.store_generation:
-            self._generation = self._state.store_generation
+        if self._view is not self._state.view:
+            self._view = self._state.view
             self._remembered = {}
             return None
         found = self._remembered.get(read_credential(headers))
@@ -71,24 +70,22 @@ class CredentialAuthenticator:
         remembered[credential] = _Remembered(principal, until)
         return principal
 
-    def flush_uses(self) -> None:
-        """Write down which keys were used since the last time."""
-        used, self._used = self._used, {}
-        if used:
-            self._plane.record_key_uses(used)
-
     def _verify(self, credential: str) -> Principal:
         if not credential.startswith(f"{KEY_PREFIX}_"):
             if self._tokens is None:
                 raise refuse("this is no API key, and tokens are not taken here")
             return self._tokens.verify(credential, datetime.fromtimestamp(self._clock(), UTC))
-        try:
-            principal = self._plane.authenticate(credential)
-        except ControlError as error:
-            raise ProblemError(
-                ProblemCode.OVERLOADED, "API keys cannot be verified now", headers=[("retry-after", "5")]
-            ) from error
+        # A key that the worker's view does not know may have been issued since.
+        principal = self._plane.authenticate(credential, self._state.view) or self._ask_store(credential)
         if principal is None:
             raise refuse("the API key is unknown, revoked or expired")
-        self._used[principal.subject.removeprefix("key:")] = datetime.fromtimestamp(self._clock(), UTC)
+        self._state.key_uses.note(principal.subject.removeprefix("key:"))
         return principal
+
+    def _ask_store(self, credential: str) -> Principal | None:
+        try:
+            return self._plane.authenticate(credential)
+        except StoreUnavailableError as error:
+            raise ProblemError(
+                ProblemCode.OVERLOADED, "the API key cannot be verified now", headers=[("retry-after", "5")]
+            ) from error

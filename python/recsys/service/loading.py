@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from recsys.artifacts.cache import DEFAULT_MAX_BYTES, ArtifactCache
 from recsys.artifacts.registry import open_registry
+from recsys.control.locations import StoreLocation
 from recsys.control.plane import ControlPlane
 from recsys.eventlog.log import EventLog
 from recsys.eventlog.parts import PartWriter
@@ -17,10 +18,14 @@ from recsys.service.watcher import Watcher
 
 
 class Sources(Struct, frozen=True):
-    """Where a worker finds things; ``registry`` is a URL or a folder, by default that of the data folder."""
+    """Where a worker finds things: ``registry`` is a URL or a folder, ``store`` the URL of a database.
+
+    By default both are folders of the data folder.
+    """
 
     data_dir: Path
     registry: str | None = None
+    store: str | None = None
     cache_bytes: int = DEFAULT_MAX_BYTES
 
     @property
@@ -38,8 +43,10 @@ def load_state(sources: Sources) -> tuple[State, Watcher]:
     registry = open_registry(sources.registry_url)
     cache = ArtifactCache(data_dir / "cache" / "artifacts", sources.cache_bytes)
     exposures = EventLog(PartWriter(data_dir / "logs" / "exposures"))
-    state = State(ControlPlane.open(data_dir / "control"), registry, exposures)
-    watcher = Watcher(state, Releases(registry, cache))
+    state = State(ControlPlane.open(StoreLocation(data_dir / "control", sources.store)), registry, exposures)
+    # A store in a folder is always there; it has the salts, so there is no copy of it without need.
+    kept_view = data_dir / "cache" / "control-view.json" if sources.store else None
+    watcher = Watcher(state, Releases(registry, cache), kept_view)
     try:
         watcher.refresh()
     except BaseException:

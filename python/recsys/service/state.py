@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from multiprocessing.synchronize import Event
 
 from recsys.artifacts.registry import Registry
 from recsys.contracts.problems import ProblemCode
+from recsys.control.key_uses import KeyUses
 from recsys.control.plane import ControlPlane
+from recsys.control.serving_view import ServingView
+from recsys.control.store import ControlError
 from recsys.eventlog.log import EventLog
 from recsys.service.problems import ProblemError
 from recsys.service.tenants import ServedTenant
@@ -23,8 +27,9 @@ class State:
         self.tenants: Mapping[str, ServedTenant] = {}
         self.generation = 0
         """The change of the store up to which ``tenants`` is compiled."""
-        self.store_generation = 0
-        """The newest change of the store that the worker has seen; ``generation`` follows it."""
+        self.view = ServingView(0, {}, {})
+        """The store as the worker saw it last; ``tenants`` follow it."""
+        self.key_uses = KeyUses()
         self.stopping: Event | None = None
         """Set when the worker is about to stop: it answers what it is sent, and is not ready."""
 
@@ -43,4 +48,6 @@ class State:
     def close(self) -> None:
         """Close the log part and the store."""
         self.exposures.close()
+        with suppress(ControlError):  # when a key was used last is no reason not to stop
+            self.key_uses.write(self.plane, is_due=True)
         self.plane.close()

@@ -9,25 +9,26 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from pathlib import Path
 from typing import Protocol, TypeVar
 
 import structlog
-from msgspec import Struct
 from msgspec.structs import replace
 
 from recsys.contracts.documents import InvalidDocument
 from recsys.contracts.errors import RecsysError
-from recsys.control import audit, tenants
-from recsys.control.store import CorruptStoreError, NotFoundError, Reader, read_head
-from recsys.service.compiler import BUILT_IN, compile_tenant, read_documents
+from recsys.control import audit
+from recsys.control.serving_view import TenantView, load_serving_view, save_serving_view
+from recsys.control.store import StoreUnavailableError
+from recsys.service.compiler import BUILT_IN, Release, compile_tenant, read_documents
 from recsys.service.releases import Releases, SurfaceKey
 from recsys.service.state import State
-from recsys.service.tenants import ServedTenant, TenantDocuments
+from recsys.service.tenants import ServedTenant
 
 T = TypeVar("T")
 
 STORE_INTERVAL_S = 0.1
+RETRY_INTERVAL_S = 1.0
 FOLDER_INTERVAL_S = 0.2
 OBJECT_STORE_INTERVAL_S = 5.0
 INVALIDATE_ACTION = "cache.invalidate"
@@ -47,9 +48,12 @@ class Observer(Protocol):
 class Watcher:
     """Compiles the tenants of a :class:`State`, once with :meth:`refresh`, then by two threads."""
 
-    def __init__(self, state: State, releases: Releases) -> None:
+    def __init__(self, state: State, releases: Releases, kept_view: Path | None = None) -> None:
+        """``kept_view`` is where the view of a store that may be down is kept for the next start."""
         self._state = state
         self._releases = releases
+        self._kept_view = kept_view
+        self._anew: set[str] = set()
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._moved = threading.Event()
@@ -65,11 +69,15 @@ class Watcher:
         return self._releases.error
 
     def refresh(self) -> None:
-        """Bring everything up to date now; raises ``ControlError`` when the store cannot be read."""
+        """Bring everything up to date now.
+
+        Raises ``ControlError`` when the store cannot be read and no earlier view of it is kept.
+        """
+        self._read_store()
         if not self._state.tenants:
             self._releases.recall()
         self._releases.poll()
-        self._compile_changes(all_tenants=True)
+        self._compile()
 
     def poke(self) -> None:
         """Look at the pointers now, rather than at the next interval."""
@@ -94,10 +102,10 @@ class Watcher:
         self._threads.clear()
 
     def _follow_store(self) -> None:
-        while not self._stop.wait(STORE_INTERVAL_S):
-            self._attempt(self._note_generation)
-            if self._state.store_generation != self._state.generation:
-                self._attempt(self._compile_touched)
+        while not self._stop.is_set():
+            self.store_error = self._attempt(self._take_change)
+            if self.store_error is not None:
+                self._stop.wait(RETRY_INTERVAL_S)
 
     def _follow_registry(self) -> None:
         while not self._stop.is_set():
@@ -110,97 +118,100 @@ class Watcher:
             if not self._stop.is_set():
                 self._attempt(self._follow_pointers)
 
-    def _note_generation(self) -> None:
-        """Let credentials be checked again at once, however long the compilation takes."""
-        self._state.store_generation = self._state.plane.generation()
-
-    def _compile_touched(self) -> None:
-        self._compile_changes(all_tenants=False)
+    def _take_change(self) -> None:
+        state = self._state
+        known = state.plane.wait_for_change(state.view.generation, STORE_INTERVAL_S)
+        state.key_uses.write(state.plane)
+        if known != state.view.generation:
+            self._read_store()
+        if state.view.generation != state.generation:
+            self._compile()
 
     def _follow_pointers(self) -> None:
         if self._releases.poll():
-            self._compile_changes(all_tenants=True)
+            self._compile()
 
-    def _attempt(self, work: Callable[[], None]) -> None:
+    def _attempt(self, work: Callable[[], None]) -> str | None:
+        """Do some work and return what went wrong, which is logged once, when it begins to."""
+        trouble = None
         try:
             work()
         except RecsysError as error:
+            trouble = str(error)
             if self.store_error is None:
-                self._log.error("the control store cannot be read", error=str(error))
-            self.store_error = str(error)
+                self._log.error("what is served cannot be brought up to date", error=trouble)
         except Exception as error:  # noqa: BLE001  the thread must outlive a defect, and its log names it
-            self._log.exception("what changed could not be compiled")
-            self.store_error = f"{type(error).__name__}: see the log"
-        else:
-            self.store_error = None
+            self._log.exception("what is served cannot be brought up to date")
+            trouble = f"{type(error).__name__}: see the log"
+        return trouble
 
-    def _compile_changes(self, *, all_tenants: bool) -> None:
-        """Compile the tenants that the entries since the last time name, or all whose versions moved."""
-        with self._lock:
-            state = self._state
+    def _read_store(self) -> None:
+        """Read the store, and let credentials be checked against it at once, before anything is compiled."""
+        state = self._state
+        try:
             with state.plane.read() as reader:
-                generation = read_head(reader).generation
-                if generation == state.generation and not all_tenants:
-                    return
-                changes = audit.entries_after(reader, state.generation)
-                anew = {entry.tenant for entry in changes if entry.action == INVALIDATE_ACTION}
-                touched = {entry.tenant for entry in changes}
-                chosen = tenants.list_tenants(reader) if all_tenants else _find(reader, touched)
-                found = [_read(reader, one, state.tenants.get(one.tenant_id)) for one in chosen]
-            served = dict(state.tenants)
-            for one in found:
-                tenant_id = one.tenant.tenant_id
-                served[tenant_id] = self._compile(one, served.get(tenant_id), anew=tenant_id in anew)
-            state.tenants = served
-            state.generation = generation
-            state.store_generation = max(state.store_generation, generation)
+                changes = audit.entries_after(reader, state.view.generation)
+            view = state.plane.serving_view()
+        except StoreUnavailableError:
+            is_first = not state.view.generation
+            kept = load_serving_view(self._kept_view) if is_first and self._kept_view is not None else None
+            if kept is None:
+                raise
+            state.view = kept
+            return
+        self._anew |= {entry.tenant for entry in changes if entry.action == INVALIDATE_ACTION}
+        state.view = view
+        if self._kept_view is not None:
+            save_serving_view(view, self._kept_view)
+
+    def _compile(self) -> None:
+        """Compile every tenant whose documents, state or releases are not those that are served."""
+        with self._lock:
+            state, view, before = self._state, self._state.view, self._state.tenants
+            anew, self._anew = self._anew, set()
+            releases, failures = _by_tenant(self._releases.current), _by_tenant(self._releases.failures)
+            state.tenants = {
+                name: self._compile_tenant(
+                    held, releases.get(name, {}), failures.get(name, {}), before.get(name), anew=name in anew
+                )
+                for name, held in view.tenants.items()
+            }
+            state.generation = view.generation
         if self.observer is not None:
             self.observer.swapped(state)
 
-    def _compile(self, found: _Found, before: ServedTenant | None, *, anew: bool) -> ServedTenant:
-        tenant_id = found.tenant.tenant_id
-        releases = _of_tenant(self._releases.current, tenant_id)
-        failures = _of_tenant(self._releases.failures, tenant_id)
-        if found.failure is None:
-            after = compile_tenant(found.tenant, found.documents, releases, failures, before, anew=anew)
-        else:  # a tenant that never had documents that can be used has nothing to rank by
-            usable = {} if before is None else releases
-            after = compile_tenant(found.tenant, found.documents, usable, failures, before, anew=anew)
-            broken = dict.fromkeys(releases, found.failure)
-            after = replace(after, failures=dict(after.failures) | broken)
+    def _compile_tenant(
+        self,
+        held: TenantView,
+        releases: dict[str, Release],
+        failures: dict[str, str],
+        before: ServedTenant | None,
+        *,
+        anew: bool,
+    ) -> ServedTenant:
+        documents = BUILT_IN if before is None else before.documents
+        broken: str | None = None
+        try:
+            documents = read_documents(held.documents, documents)
+        except InvalidDocument as error:
+            broken = f"documents: {error}"
+        # A tenant that never had documents that can be used has nothing to rank by.
+        usable = {} if broken is not None and before is None else releases
+        after = compile_tenant(held.tenant, documents, usable, failures, before, anew=anew)
+        if broken is not None:
+            after = replace(after, failures=dict(after.failures) | dict.fromkeys(releases, broken))
         for surface, reason in after.failures.items():
             if before is None or before.failures.get(surface) != reason:
                 self._log.error(
-                    "a surface keeps what it had", tenant=tenant_id, surface=surface, reason=reason
+                    "a surface keeps what it had", tenant=after.name, surface=surface, reason=reason
                 )
                 if self.observer is not None:
-                    self.observer.failed(tenant_id, surface)
+                    self.observer.failed(after.name, surface)
         return after
 
 
-class _Found(Struct, frozen=True):
-    """What the store says of a tenant; ``failure`` says why its newest documents cannot be used."""
-
-    tenant: tenants.Tenant
-    documents: TenantDocuments
-    failure: str | None
-
-
-def _find(reader: Reader, tenant_ids: set[str]) -> list[tenants.Tenant]:
-    known: list[tenants.Tenant] = []
-    for tenant_id in sorted(tenant_ids):
-        with suppress(NotFoundError):  # an entry may be about the installation
-            known.append(tenants.find_tenant(reader, tenant_id))
-    return known
-
-
-def _read(reader: Reader, tenant: tenants.Tenant, before: ServedTenant | None) -> _Found:
-    documents = BUILT_IN if before is None else before.documents
-    try:
-        return _Found(tenant, read_documents(reader, tenant.tenant_id, documents), None)
-    except (InvalidDocument, CorruptStoreError) as error:
-        return _Found(tenant, documents, str(error))
-
-
-def _of_tenant(surfaces: Mapping[SurfaceKey, T], tenant_id: str) -> dict[str, T]:
-    return {surface: value for (tenant, surface), value in surfaces.items() if tenant == tenant_id}
+def _by_tenant(surfaces: Mapping[SurfaceKey, T]) -> dict[str, dict[str, T]]:
+    found: dict[str, dict[str, T]] = {}
+    for (tenant, surface), value in surfaces.items():
+        found.setdefault(tenant, {})[surface] = value
+    return found
