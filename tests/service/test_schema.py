@@ -1,9 +1,5 @@
 """The service keeps what its OpenAPI document promises, whatever is sent."""
 
-import re
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,10 +8,10 @@ from hypothesis import HealthCheck, Phase, settings
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi import checks
 from tests.service.conftest import write_tenant
+from tests.service.processes import serving
 
 from recsys.service.openapi import build_openapi
 
-RECSYS = [sys.executable, "-c", "from recsys.cli.main import main; main()"]
 EXAMPLES = 8
 API = schemathesis.openapi.from_dict(build_openapi())
 # Not among them: that whatever fits the schema is taken. Some rules need several fields, or are about what
@@ -36,14 +32,8 @@ CHOSEN = [
 def url(tmp_path_factory: pytest.TempPathFactory):
     folder: Path = tmp_path_factory.mktemp("schema")
     write_tenant(folder)
-    arguments = [*RECSYS, "serve", "--dev", "--port", "0", "--data-dir", str(folder)]
-    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        found = re.search(r"http://\S+", process.stdout.readline())
-        assert found is not None
-        yield found[0]
-        process.send_signal(signal.SIGTERM)
-        process.wait(20)
+    with serving(folder, "--dev") as server:
+        yield server.url
 
 
 @pytest.mark.slow

@@ -11,6 +11,11 @@ from tests.service.conftest import Client, publish, write_tenant
 from recsys import _native
 from recsys.artifacts.registry import open_registry
 from recsys.control.plane import ControlPlane
+from recsys.control.store import StoreUnavailableError
+from recsys.service.app import App
+from recsys.service.auth import DevelopmentAuthenticator
+from recsys.service.state import State
+from recsys.service.watcher import Watcher
 
 BLOCK = [{"rule_id": "b", "action": "BLOCK", "target_type": "ITEM", "target_key": "i00"}]
 
@@ -242,3 +247,43 @@ def test_a_tenant_made_by_another_process_is_served(client, tmp_path):
     client.state.plane.create_tenant("new", actor="test")
     client.watcher.refresh()
     assert client.recommend({"x_org_id": "new"}).json()["code"] == "RECSYS_CONFIG_NOT_FOUND"
+
+
+def test_a_store_that_is_down_stops_changes_and_not_serving(client, monkeypatch):
+    def fail(*_: object, **__: object) -> None:
+        raise StoreUnavailableError("the database does not answer")
+
+    for method in ("wait_for_change", "update", "read"):
+        monkeypatch.setattr(client.state.plane._store, method, fail)
+    client.watcher.start()
+    _wait_for(lambda: client.watcher.store_error is not None)
+    assert client.recommend().status == 200
+    ready = client.get("/readyz")
+    assert (ready.status, ready.json()["status"]) == (200, "degraded")
+    assert "the database does not answer" in ready.body.decode()
+    changed = client.send("PUT", "/v1/admin/tenants/demo/rules", b"[]", content_type="application/json")
+    assert (changed.status, changed.json()["code"]) == (503, "RECSYS_OVERLOADED")
+    monkeypatch.undo()
+    _wait_for(lambda: client.watcher.store_error is None)
+
+
+def test_a_start_while_the_store_is_down_serves_the_view_that_was_kept(client, tmp_path, monkeypatch):
+    kept = tmp_path / "view.json"
+    client.watcher._kept_view = kept
+    client.watcher.refresh()
+    assert kept.stat().st_mode & 0o077 == 0
+    before = meta(client)
+
+    def fail(*_: object) -> None:
+        raise StoreUnavailableError("the database does not answer")
+
+    fresh = State(client.state.plane, client.state.registry, client.state.exposures)
+    monkeypatch.setattr(client.state.plane, "serving_view", fail)
+    monkeypatch.setattr(client.state.plane, "read", fail)
+    Watcher(fresh, client.watcher._releases, kept).refresh()
+    client.app = App(fresh, client.watcher, DevelopmentAuthenticator("demo"))
+    assert meta(client) | {"request_id": ""} == before | {"request_id": ""}
+    empty = State(client.state.plane, client.state.registry, client.state.exposures)
+    without = Watcher(empty, client.watcher._releases, tmp_path / "none.json")
+    with pytest.raises(StoreUnavailableError):
+        without.refresh()

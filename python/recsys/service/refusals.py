@@ -10,7 +10,13 @@ from recsys.artifacts.errors import (
 )
 from recsys.contracts.errors import ArtifactError, RecsysError
 from recsys.contracts.problems import ProblemCode
-from recsys.control.store import ControlError, CorruptStoreError, NotFoundError, VersionMismatchError
+from recsys.control.store import (
+    ControlError,
+    CorruptStoreError,
+    NotFoundError,
+    StoreUnavailableError,
+    VersionMismatchError,
+)
 from recsys.service.problems import ProblemError
 
 RETRY_AFTER_S = 5
@@ -24,6 +30,7 @@ _CODES: tuple[tuple[type[RecsysError], ProblemCode], ...] = (
     (ManifestError, ProblemCode.ARTIFACT_INCOMPATIBLE),
     (ArtifactError, ProblemCode.ARTIFACT_INCOMPATIBLE),
     (RegistryUnreachableError, ProblemCode.OVERLOADED),
+    (StoreUnavailableError, ProblemCode.OVERLOADED),
     (CorruptStoreError, ProblemCode.INTERNAL),
     (ControlError, ProblemCode.INVALID_REQUEST),
 )

@@ -156,22 +156,27 @@ def _try_state(settings: ServeSettings) -> list[str]:
 
 
 def _announce_when_up(settings: ServeSettings, lines: list[str], announce: Announce, stopping: Event) -> None:
-    """Tell the lines once the port answers."""
-    # A listener on all addresses of the host answers at loopback too.
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104
-    url = f"http://{_authority(host, settings.port)}/livez"
-    while not stopping.wait(0.05):
-        try:
-            with urllib.request.urlopen(url, timeout=1):
-                break
-        except (urllib.error.URLError, OSError):
-            continue
-    else:
-        return
+    """Tell the lines once every port answers."""
+    ports = [(settings.host, settings.port)]
+    if settings.admin_port is not None:
+        ports.append((settings.admin_host, settings.admin_port))
+        lines = [*lines, f"admin API at http://{_authority(*ports[-1])}"]
+    for host, port in ports:
+        # A listener on all addresses of the host answers at loopback too.
+        near = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
+        while not _answers(f"http://{_authority(near, port)}/livez"):
+            if stopping.wait(0.05):
+                return
     for line in lines:
         announce(line)
-    if settings.admin_port is not None:
-        announce(f"admin API at http://{_authority(settings.admin_host, settings.admin_port)}")
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=1):  # noqa: S310  our own address
+            return True
+    except (urllib.error.URLError, OSError):
+        return False
 
 
 def reserve_port(host: str, port: int) -> int:

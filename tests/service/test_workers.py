@@ -1,0 +1,151 @@
+"""Several workers under load: changes, determinism, a graceful stop, and an admin port of its own."""
+
+import http.client
+import json
+import signal
+import threading
+import time
+
+import pytest
+from tests.service.conftest import write_tenant
+from tests.service.processes import JSON_HEADERS, Server, serving
+
+from recsys.control.plane import ControlPlane
+
+BODY = {"surface": "home", "segment": "default", "k": 10, "user": {"user_id": "u"}}
+BLOCK = {"rule_id": "b", "action": "BLOCK", "target_type": "ITEM"}
+RULES = "/v1/admin/tenants/demo/rules"
+EFFECTIVE_S = 1.0
+
+
+class Load:
+    """Threads that ask all the time, over connections that stay open and new ones, and keep what they got."""
+
+    def __init__(self, server: Server, n_threads: int) -> None:
+        self._server = server
+        self._stop = threading.Event()
+        self.answers: list[tuple[float, int, dict]] = []
+        """When a request was sent (monotonic seconds), its status and its body."""
+        self.errors: list[Exception] = []
+        self._threads = [threading.Thread(target=self._run) for _ in range(n_threads)]
+
+    def __enter__(self) -> "Load":
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            connection = self._server.connect()
+            try:
+                for _ in range(20):
+                    if self._stop.is_set():
+                        break
+                    sent = time.monotonic()
+                    connection.request("POST", "/v1/recommend", json.dumps(BODY), JSON_HEADERS)
+                    answer = connection.getresponse()
+                    self.answers.append((sent, answer.status, json.loads(answer.read())))
+                    time.sleep(0.002)
+            except (OSError, http.client.HTTPException) as error:
+                self.errors.append(error)
+                return
+            finally:
+                connection.close()
+
+
+@pytest.mark.slow
+def test_a_rollback_is_served_by_every_worker_within_a_second_and_fails_no_request(tmp_path):
+    write_tenant(tmp_path)
+    with serving(tmp_path, "--dev", "--workers", "2") as server:
+        blocked = {}
+        for item in ("i00", "i01"):
+            status, made = server.ask("PUT", RULES, [BLOCK | {"target_key": item}])
+            assert status == 200
+            blocked[made["version"]] = item
+        first, second = blocked
+        changes = []
+        with Load(server, 3) as load:
+            for number in range(6):
+                time.sleep(0.4)
+                to = (first, second)[number % 2]
+                status, made = server.ask("POST", f"{RULES}/rollback", {"to": to})
+                assert (status, made["version"]) == (200, to)
+                changes.append((time.monotonic(), to))
+                time.sleep(EFFECTIVE_S + 0.2)
+        assert not load.errors
+        assert {status for _, status, _ in load.answers} == {200}
+        assert len(load.answers) > 200
+        for sent, _, body in load.answers:
+            version, items = body["meta"]["rules_version"], [item["item_id"] for item in body["items"]]
+            if version in blocked:
+                assert blocked[version] not in items
+                assert {item for item in blocked.values() if item != blocked[version]} <= set(items)
+            done = [to for at, to in changes if sent > at + EFFECTIVE_S]
+            pending = any(at - 0.5 < sent <= at + EFFECTIVE_S for at, _ in changes)
+            if done and not pending:
+                assert version == done[-1]
+
+
+@pytest.mark.slow
+def test_every_worker_gives_the_same_bytes_and_so_does_the_next_start(tmp_path):
+    write_tenant(
+        tmp_path, rules=[BLOCK | {"target_key": "i03"}], config="[config.defaults]\nmmr_lambda = 0.5"
+    )
+    body = BODY | {"anchors": {"item_ids": ["i00", "i01"]}, "context": {"now": "2026-01-31T12:00:00Z"}}
+    bodies = set()
+    for _ in range(2):
+        with serving(tmp_path, "--dev", "--workers", "2") as server:
+            for _ in range(12):
+                connection = server.connect()
+                connection.request(
+                    "POST", "/v1/recommend", json.dumps(body), JSON_HEADERS | {"x-request-id": "same"}
+                )
+                bodies.add(connection.getresponse().read())
+                connection.close()
+    assert len(bodies) == 1
+
+
+@pytest.mark.slow
+def test_a_stop_turns_readiness_off_drains_and_loses_nothing(tmp_path):
+    write_tenant(tmp_path)
+    with serving(tmp_path, "--dev", "--workers", "2", "--drain", "1") as server, Load(server, 3) as load:
+        time.sleep(0.5)
+        server.process.send_signal(signal.SIGTERM)
+        time.sleep(0.3)
+        status, ready = server.ask("GET", "/readyz")
+        assert (status, ready["status"]) == (503, "unavailable")
+        assert server.ask("POST", "/v1/recommend", BODY)[0] == 200
+        assert server.process.wait(20) == 0
+    assert {status for _, status, _ in load.answers} == {200}
+    parts = (tmp_path / "logs" / "exposures").glob("*.jsonl")
+    logged = {json.loads(line)["request_id"] for part in parts for line in part.read_text().splitlines()}
+    assert {body["meta"]["request_id"] for _, _, body in load.answers} <= logged
+
+
+@pytest.mark.slow
+def test_keys_roles_and_a_port_for_admins(tmp_path):
+    write_tenant(tmp_path)
+    plane = ControlPlane.open(tmp_path / "control")
+    key, text = plane.issue_key("demo", ("operator",), actor="test")
+    headers = {"authorization": f"Bearer {text}"}
+    with serving(tmp_path, "--admin-port", "0", "--workers", "2", n_lines=2) as server:
+        public, admin = server.urls
+        assert server.ask("POST", "/v1/recommend", BODY)[1]["code"] == "RECSYS_AUTH_REQUIRED"
+        assert server.ask("POST", "/v1/recommend", BODY, headers)[0] == 200
+        assert server.ask("GET", RULES, None, headers, public)[1]["code"] == "RECSYS_NOT_FOUND"
+        assert server.ask("GET", RULES, None, headers, admin)[1]["code"] == "RECSYS_RULES_NOT_FOUND"
+        assert server.ask("POST", "/v1/recommend", BODY, headers, admin)[0] == 404
+        assert server.ask("PUT", RULES, [], headers, admin)[0] == 200
+        plane.revoke_key(key.key_id, actor="test")
+        revoked_at = time.monotonic()
+        while server.ask("POST", "/v1/recommend", BODY, headers)[0] == 200:
+            assert time.monotonic() < revoked_at + EFFECTIVE_S
+        time.sleep(max(0.0, revoked_at + EFFECTIVE_S - time.monotonic()))
+        for _ in range(10):
+            assert server.ask("POST", "/v1/recommend", BODY, headers)[0] == 401
+    plane.close()
