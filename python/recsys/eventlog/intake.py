@@ -67,7 +67,7 @@ class EventIntake:
                     lines.append(self._check(kind, raw, tenant, pseudonymise, now))
                 except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
                     rejected.append(RejectedEvent(index, kind, ProblemCode.INVALID_REQUEST, str(error)))
-                except _UnsoundError as error:
+                except UnsoundRecordError as error:
                     rejected.append(RejectedEvent(index, kind, ProblemCode.UNPROCESSABLE_ENTITY, str(error)))
         if not lines:
             return EventsResponse(0, 0, rejected)
@@ -104,13 +104,13 @@ class EventIntake:
     def _check(
         self, kind: EventKind, raw: msgspec.Raw, tenant: str, pseudonymise: Pseudonymise, now: datetime
     ) -> _Line:
-        """Return the line of one record; raises ``MsgspecError`` or :class:`_UnsoundError`."""
+        """Return the line of one record; raises ``MsgspecError`` or :class:`UnsoundRecordError`."""
         key, touch = None, None
         if kind == "outcome":
             outcome = _OUTCOME.decode(raw)
             _check_time(outcome.ts, now)
             if outcome.value is not None and not math.isfinite(outcome.value):
-                raise _UnsoundError("value: not a finite number")
+                raise UnsoundRecordError("value: not a finite number")
             user = pseudonymise(outcome.user_id)
             logged = msgspec.structs.replace(outcome, user_id=user, ts=outcome.ts.astimezone(UTC))
             line = _ENCODER.encode(logged) + b"\n"
@@ -126,11 +126,11 @@ def _exposure_line(raw: msgspec.Raw, tenant: str, pseudonymise: Pseudonymise, no
     _check_time(exposure.ts, now)
     ranks = [item.rank for item in exposure.items]
     if len(set(ranks)) < len(ranks):
-        raise _UnsoundError("items[].rank: a rank occurs twice")
+        raise UnsoundRecordError("items[].rank: a rank occurs twice")
     if len({item.item_id for item in exposure.items}) < len(ranks):
-        raise _UnsoundError("items[].item_id: an item occurs twice")
+        raise UnsoundRecordError("items[].item_id: an item occurs twice")
     if any(0.0 in (item.propensity, item.logging_propensity) for item in exposure.items):
-        raise _UnsoundError("items[].propensity: what was shown cannot have propensity 0")
+        raise UnsoundRecordError("items[].propensity: what was shown cannot have propensity 0")
     # The items may have keys of their own, so the record is kept as it came.
     record: dict[str, object] = msgspec.json.decode(raw)
     record["user_id"] = pseudonymise(exposure.user_id)
@@ -139,13 +139,13 @@ def _exposure_line(raw: msgspec.Raw, tenant: str, pseudonymise: Pseudonymise, no
     return _ENCODER.encode(record) + b"\n"
 
 
-class _UnsoundError(Exception):
+class UnsoundRecordError(Exception):
     """A record of the right shape that cannot be true."""
 
 
 def _check_time(ts: datetime, now: datetime) -> None:
     ahead = (ts - now).total_seconds()
     if ahead > MAX_CLOCK_AHEAD_S:
-        raise _UnsoundError(f"ts: {ts.isoformat()} is more than a day ahead of the service's clock")
+        raise UnsoundRecordError(f"ts: {ts.isoformat()} is more than a day ahead of the service's clock")
     if ahead < -MAX_AGE_S:
-        raise _UnsoundError(f"ts: {ts.isoformat()} is more than a year ago")
+        raise UnsoundRecordError(f"ts: {ts.isoformat()} is more than a year ago")

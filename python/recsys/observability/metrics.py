@@ -122,6 +122,12 @@ class Metrics:
             ["tenant"],
             registry=registry,
         )
+        self.events = Counter(
+            "recsys_events",
+            "Records of /v1/events: accepted, duplicates, rejected.",
+            ["tenant", "result"],
+            registry=registry,
+        )
         self.snapshot_compiled = Gauge(
             "recsys_snapshot_compiled_timestamp_seconds",
             "When the snapshot that serves was compiled (Unix seconds; the oldest of the workers).",

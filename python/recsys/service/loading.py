@@ -10,10 +10,8 @@ from recsys.artifacts.cache import DEFAULT_MAX_BYTES, ArtifactCache
 from recsys.artifacts.registry import open_registry
 from recsys.control.locations import StoreLocation
 from recsys.control.plane import ControlPlane
-from recsys.eventlog.log import EventLog
-from recsys.eventlog.parts import PartWriter
 from recsys.service.releases import Releases
-from recsys.service.state import State
+from recsys.service.state import State, open_logs
 from recsys.service.watcher import Watcher
 
 
@@ -42,8 +40,8 @@ def load_state(sources: Sources) -> tuple[State, Watcher]:
     data_dir = sources.data_dir
     registry = open_registry(sources.registry_url)
     cache = ArtifactCache(data_dir / "cache" / "artifacts", sources.cache_bytes)
-    exposures = EventLog(PartWriter(data_dir / "logs" / "exposures"))
-    state = State(ControlPlane.open(StoreLocation(data_dir / "control", sources.store)), registry, exposures)
+    plane = ControlPlane.open(StoreLocation(data_dir / "control", sources.store))
+    state = State(plane, registry, open_logs(data_dir))
     # A store in a folder is always there; it has the salts, so there is no copy of it without need.
     kept_view = data_dir / "cache" / "control-view.json" if sources.store else None
     watcher = Watcher(state, Releases(registry, cache), kept_view)

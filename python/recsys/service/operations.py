@@ -11,6 +11,7 @@ from msgspec import Meta, Struct
 
 from recsys.contracts import admin, http
 from recsys.contracts.config import TenantConfig
+from recsys.contracts.events import EventsRequest, EventsResponse
 from recsys.contracts.manifest import Manifest
 from recsys.contracts.problems import ProblemCode
 from recsys.contracts.rules import MAX_RULES, Rule
@@ -159,6 +160,16 @@ OPERATIONS: tuple[Operation, ...] = (
         http.ValidateResponse,
     ),
     _ranking("/v1/similar", "The best items beside one item", http.SimilarRequest, http.ListResponse),
+    Operation(
+        method="POST",
+        path="/v1/events",
+        summary="What users were shown and did",
+        body=EventsRequest,
+        answer=EventsResponse,
+        roles=EVERY_ROLE,
+        problems=(*_CALLER, *_BODY),
+        is_limited=True,
+    ),
     *_documents("config", TenantConfig, ProblemCode.CONFIG_NOT_FOUND, ProblemCode.INVALID_CONFIG),
     *_documents("rules", _RULES, ProblemCode.RULES_NOT_FOUND, ProblemCode.INVALID_RULES),
     _admin(
@@ -217,5 +228,11 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation(method="GET", path="/version", summary="What runs", answer=http.VersionResponse),
     Operation(method="GET", path="/metrics", summary="Prometheus metrics", media_type="text/plain"),
     Operation(method="GET", path="/openapi.json", summary="This document"),
+    Operation(
+        method="GET",
+        path="/recsys-events.js",
+        summary="The script with which web pages send events",
+        media_type="text/javascript",
+    ),
     Operation(method="GET", path="/docs", summary="This document, for people", media_type="text/html"),
 )

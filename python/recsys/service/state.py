@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import suppress
 from multiprocessing.synchronize import Event
+from pathlib import Path
+
+from msgspec import Struct
 
 from recsys.artifacts.registry import Registry
 from recsys.contracts.problems import ProblemCode
@@ -12,18 +15,44 @@ from recsys.control.key_uses import KeyUses
 from recsys.control.plane import ControlPlane
 from recsys.control.serving_view import ServingView
 from recsys.control.store import ControlError
+from recsys.eventlog.intake import EventIntake
 from recsys.eventlog.log import EventLog
+from recsys.eventlog.parts import PartWriter
+from recsys.eventlog.recent import RecentEvents
 from recsys.service.problems import ProblemError
 from recsys.service.tenants import ServedTenant
+
+
+class Logs(Struct, frozen=True):
+    """What a worker writes, and what the workers of a host share of the latest events."""
+
+    exposures: EventLog
+    assignments: EventLog
+    events: EventIntake
+    recent: RecentEvents
+
+
+def open_logs(data_dir: Path) -> Logs:
+    """Return the logs of a data folder; no part is begun before the first line."""
+    logs, recent = data_dir / "logs", RecentEvents(data_dir / "cache" / "events")
+    return Logs(
+        EventLog(PartWriter(logs / "exposures")),
+        EventLog(PartWriter(logs / "assignments")),
+        EventIntake(logs, recent),
+        recent,
+    )
 
 
 class State:
     """The tenants that are served. Requests read ``tenants`` once; a change replaces it by one assignment."""
 
-    def __init__(self, plane: ControlPlane, registry: Registry, exposures: EventLog) -> None:
+    def __init__(self, plane: ControlPlane, registry: Registry, logs: Logs) -> None:
         self.plane = plane
         self.registry = registry
-        self.exposures = exposures
+        self.exposures = logs.exposures
+        self.assignments = logs.assignments
+        self.events = logs.events
+        self.recent = logs.recent
         self.tenants: Mapping[str, ServedTenant] = {}
         self.generation = 0
         """The change of the store up to which ``tenants`` is compiled."""
@@ -46,8 +75,11 @@ class State:
         return tenant
 
     def close(self) -> None:
-        """Close the log part and the store."""
+        """Close the log parts and the stores."""
         self.exposures.close()
+        self.assignments.close()
+        self.events.close()
+        self.recent.close()
         with suppress(ControlError):  # when a key was used last is no reason not to stop
             self.key_uses.write(self.plane, is_due=True)
         self.plane.close()

@@ -9,6 +9,7 @@ from recsys.service.admin_documents import AdminDocuments
 from recsys.service.admin_manifests import AdminManifests
 from recsys.service.admin_preview import AdminPreview
 from recsys.service.documentation import Documentation
+from recsys.service.events import Events
 from recsys.service.health import Health
 from recsys.service.lists import Lists
 from recsys.service.operations import OPERATIONS, TENANT_PATH
@@ -36,6 +37,7 @@ def _is_served(route: Route, served: ServedRoutes) -> bool:
 
 def _handlers(state: State, watcher: Watcher, metrics: Metrics) -> dict[tuple[str, str], Handler]:
     lists = Lists(state, metrics)
+    events = Events(state, metrics)
     health = Health(state, watcher, metrics)
     documentation = Documentation()
     config, rules = AdminDocuments(state.plane, "config"), AdminDocuments(state.plane, "rules")
@@ -60,6 +62,8 @@ def _handlers(state: State, watcher: Watcher, metrics: Metrics) -> dict[tuple[st
         ("POST", "/v1/recommend"): lists.recommend,
         ("POST", "/v1/recommend/validate"): lists.validate,
         ("POST", "/v1/similar"): lists.similar,
+        ("POST", "/v1/events"): events.take,
+        ("GET", "/recsys-events.js"): events.script,
         ("GET", "/livez"): health.livez,
         ("GET", "/readyz"): health.readyz,
         ("GET", "/healthz"): health.readyz,
