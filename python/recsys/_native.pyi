@@ -6,12 +6,14 @@ GIL while it works, except in a rank call that is brief anyway.
 """
 
 from collections.abc import Mapping, Sequence
+from os import PathLike
 from typing import Literal, Self, final
 
 from typing_extensions import Buffer
 
 __all__ = [
     "FORMAT_VERSION",
+    "AppendFile",
     "Catalog",
     "CoocBuilder",
     "Item",
@@ -191,6 +193,15 @@ def hash_strings(offsets: Buffer, data: Buffer) -> bytes:
 
 def ordinals_of(catalog: Catalog, offsets: Buffer, data: Buffer) -> bytes:
     """Ordinals (u32, little-endian; 0xFFFFFFFF unknown) of an Arrow string array of item ids."""
+
+@final
+class AppendFile:
+    """A new file that only grows, closed when nothing refers to it any more; errors are ``OSError``."""
+
+    def __new__(cls, path: PathLike[str], mode: int) -> Self: ...
+    def write(self, data: bytes) -> int:
+        """One ``write(2)``; returns how many bytes it took. Keeps the GIL."""
+    def fileno(self) -> int: ...
 
 @final
 class Pseudonyms:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from recsys.contracts.events import RawEvents
 from recsys.contracts.pseudonym import pseudonym
 from recsys.eventlog.intake import MAX_OPEN_PARTS, EventIntake
 from recsys.eventlog.layout import live_parts
+from recsys.eventlog.parts import PartWriter
 from recsys.eventlog.recent import Claim, RecentEvents, Touch, user_key
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -135,11 +135,11 @@ def test_a_full_memory_forgets_rather_than_refuses(tmp_path: Path) -> None:
 def test_a_log_that_takes_nothing_leaves_no_memory_of_the_record(
     intake: Intake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(fd: int, data: bytes) -> int:
+    def full(parts: PartWriter, line: bytes) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr(os, "write", full)
+        patched.setattr(PartWriter, "append", full)
         with pytest.raises(OSError, match="No space left"):
             intake.take(outcome())
     assert intake.take(outcome())["accepted"] == 1

@@ -89,16 +89,16 @@ def test_a_folder_that_is_not_there_is_named(tmp_path):
 def test_a_full_disk_is_counted_and_recovered_from(tmp_path, monkeypatch):
     log = EventLog(PartWriter(tmp_path))
     assert log.append(_exposure(1))
-    real = os.write
 
-    def full(fd: int, data: bytes) -> int:
+    def full(parts: PartWriter, line: bytes) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(os, "write", full)
+    real = PartWriter.append
+    monkeypatch.setattr(PartWriter, "append", full)
     assert not log.append(_exposure(2))
     assert log.failures == 1
     assert "No space left" in (log.last_error or "")
-    monkeypatch.setattr(os, "write", real)
+    monkeypatch.setattr(PartWriter, "append", real)
     assert log.append(_exposure(3))
     assert log.last_error is None
     log.close()

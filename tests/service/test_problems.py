@@ -1,5 +1,6 @@
 """Every way a request is refused: status, code and body."""
 
+import asyncio
 import re
 import struct
 
@@ -7,9 +8,11 @@ import pytest
 from granian.rsgi import ProtocolClosed
 
 from recsys.contracts.errors import ServingError
+from recsys.contracts.http import MAX_BODY_BYTES
 from recsys.control.principals import Principal
 from recsys.service.auth import DevelopmentAuthenticator, agree_on_tenant
 from recsys.service.problems import ProblemError
+from recsys.service.transport import MAX_DRAINED_BYTES
 
 REFUSED = [
     ({"k": 0}, 400, "RECSYS_INVALID_REQUEST"),
@@ -82,6 +85,30 @@ def test_a_body_over_one_mebibyte_is_413(client, is_declared):
     length = {"content_length": str(len(body))} if is_declared else {}
     answer = client.send("POST", "/v1/recommend", body, content_type="application/json", **length)
     assert (answer.status, answer.json()["code"]) == (413, "RECSYS_PAYLOAD_TOO_LARGE")
+
+
+@pytest.mark.parametrize(("mebibytes", "is_read"), [(3, True), (9, False)])
+@pytest.mark.parametrize("is_declared", [True, False])
+def test_a_body_over_the_limit_is_read_to_its_end_unless_it_is_far_over(
+    client, mebibytes, is_read, is_declared
+):
+    body = b" " * (mebibytes * 1024 * 1024)
+    length = {"content-length": str(len(body))} if is_declared else {}
+
+    class Counted(client.exchange_type):
+        taken = 0
+
+        async def __aiter__(self):
+            async for chunk in super().__aiter__():
+                Counted.taken += len(chunk)
+                yield chunk
+
+    exchange = Counted("POST", "/v1/recommend", length, body)
+    asyncio.run(client.app.__rsgi__(exchange, exchange))
+    assert exchange.answer is not None
+    assert exchange.answer.status == 413
+    assert (Counted.taken == len(body)) is is_read
+    assert Counted.taken <= MAX_DRAINED_BYTES + MAX_BODY_BYTES
 
 
 def test_a_caller_that_hangs_up_in_its_body_is_no_failure_of_the_service(client, monkeypatch):

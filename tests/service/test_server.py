@@ -1,5 +1,6 @@
 """The real server as a process: it announces requests that work, and stops when told."""
 
+import http.client
 import json
 import os
 import shlex
@@ -53,6 +54,13 @@ def test_serve_answers_its_own_examples_and_stops_on_sigterm(tmp_path):
             for _ in range(10):
                 for example in examples:
                     assert len(_post(example)["items"]) == 5
+            # The caller is told, however much more than the limit it sends before it listens.
+            connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=5)
+            connection.request(
+                "POST", "/v1/recommend", b" " * 4_000_000, {"content-type": "application/json"}
+            )
+            assert connection.getresponse().status == 413
+            connection.close()
             metrics = urllib.request.urlopen(f"{url}/metrics", timeout=5).read().decode()
             counted = [line for line in metrics.splitlines() if line.startswith("recsys_requests_total")]
             assert sum(float(line.split()[-1]) for line in counted) == 20

@@ -15,6 +15,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
+from recsys._native import AppendFile
+
 PART_SUFFIX = ".jsonl"
 MAX_PART_BYTES = 64 * 1024 * 1024
 MAX_PART_AGE_S = 3600.0
@@ -39,7 +41,7 @@ class PartWriter:
         self._max_bytes = max_bytes
         self._max_age_s = max_age_s
         self._clock = clock
-        self._fd: int | None = None
+        self._file: AppendFile | None = None
         self._size = 0
         self._opened_at = 0.0
         self._checked_at = 0.0
@@ -52,13 +54,12 @@ class PartWriter:
 
     def sync(self) -> None:
         """Wait until what was written is on the disk, so that it outlives the host; raises ``OSError``."""
-        if self._fd is not None:
-            os.fdatasync(self._fd)
+        if self._file is not None:
+            os.fdatasync(self._file.fileno())
 
     def append(self, line: bytes) -> None:
         """Write ``line``, newline and all, with one ``write(2)``; raises ``OSError`` if it is not whole."""
-        fd = self._part(len(line))
-        written = os.write(fd, line)
+        written = self._part(len(line)).write(line)
         self._size += written
         if written != len(line):
             self.close()
@@ -66,20 +67,17 @@ class PartWriter:
 
     def close(self) -> None:
         """Close the current part; the next line opens a new one."""
-        if self._fd is not None:
-            os.close(self._fd)
-            self._fd = None
+        self._file = None
 
-    def _part(self, size: int) -> int:
-        """Return the descriptor of a part that has room for ``size`` more bytes."""
+    def _part(self, size: int) -> AppendFile:
+        """Return a part that has room for ``size`` more bytes."""
         now = self._clock()
-        if self._fd is not None and self._is_spent(now, size):
+        if self._file is None or self._is_spent(self._file, now, size):
             self.close()
-        if self._fd is None:
-            self._fd = self._open(now)
-        return self._fd
+            self._file = self._open(now)
+        return self._file
 
-    def _is_spent(self, now: float, size: int) -> bool:
+    def _is_spent(self, file: AppendFile, now: float, size: int) -> bool:
         if self._size and self._size + size > self._max_bytes:
             return True
         if 0 <= now - self._checked_at < _CHECK_INTERVAL_S:
@@ -87,19 +85,18 @@ class PartWriter:
         self._checked_at = now
         # A clock that was set back ends the part too, so that names keep telling the order of what follows.
         is_old = not 0 <= now - self._opened_at < self._max_age_s
-        return is_old or (self._fd is not None and os.fstat(self._fd).st_nlink == 0)
+        return is_old or os.fstat(file.fileno()).st_nlink == 0
 
-    def _open(self, now: float) -> int:
+    def _open(self, now: float) -> AppendFile:
         self._folder.mkdir(parents=True, exist_ok=True)
         stamp = datetime.fromtimestamp(now, UTC).strftime("%Y%m%dT%H%M%S.%f")[:-3]
         name = f"{stamp}Z-{os.getpid():08d}-{self._number:06d}{PART_SUFFIX}"
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        fd = os.open(self._folder / name, flags, 0o640)
-        fcntl.flock(fd, fcntl.LOCK_SH)
+        file = AppendFile(self._folder / name, 0o640)
+        fcntl.flock(file.fileno(), fcntl.LOCK_SH)
         self._number += 1
         self._size = 0
         self._opened_at = self._checked_at = now
-        return fd
+        return file
 
 
 def opened_at(part: Path) -> float | None:

@@ -19,6 +19,7 @@ NOBODY = Principal("", "", frozenset())
 
 NO_PARAMETERS: Mapping[str, str] = MappingProxyType({})
 JSON_TYPE = "application/json"
+MAX_DRAINED_BYTES = 8 * MAX_BODY_BYTES
 _JSON_ENCODER = msgspec.json.Encoder()
 
 
@@ -122,25 +123,38 @@ def json_response(status: int, content: msgspec.Struct) -> Response:
 
 
 async def read_body(headers: Headers, protocol: HttpProtocol) -> bytes:
-    """Return the body; raises 413 before more than the limit of 1 MiB is held in memory.
+    """Return the body; raises 413 for more than the limit of 1 MiB, of which no more is held in memory.
 
-    A caller that hangs up in the middle is a 400, not a failure of the service.
+    What is over the limit is read and dropped up to ``MAX_DRAINED_BYTES``, so that the caller gets to see the
+    answer: a connection that is closed on unread bytes is reset. A caller that hangs up in the middle is a
+    400, not a failure of the service.
     """
-    declared = headers.get("content-length")
-    if declared is not None and declared.isdecimal():
-        if int(declared) > MAX_BODY_BYTES:
-            raise _too_large()
-        try:
+    length = headers.get("content-length")
+    declared = int(length) if length is not None and length.isdecimal() else None
+    try:
+        if declared is not None and declared <= MAX_BODY_BYTES:
             return await protocol()
-        except RSGIProtocolClosed as error:
-            raise ProblemError(
-                ProblemCode.INVALID_REQUEST, f"the connection ended before the {declared} bytes of the body"
-            ) from error
-    chunks = bytearray()
-    async for chunk in protocol:
-        chunks += chunk
-        if len(chunks) > MAX_BODY_BYTES:
+        if declared is not None and declared > MAX_DRAINED_BYTES:
             raise _too_large()
+        return await _read_bounded(protocol)
+    except RSGIProtocolClosed as error:
+        expected = "the end" if declared is None else f"the {declared} bytes"
+        detail = f"the connection ended before {expected} of the body"
+        raise ProblemError(ProblemCode.INVALID_REQUEST, detail) from error
+
+
+async def _read_bounded(protocol: HttpProtocol) -> bytes:
+    chunks, size = bytearray(), 0
+    async for chunk in protocol:
+        size += len(chunk)
+        if size > MAX_DRAINED_BYTES:
+            break
+        if size <= MAX_BODY_BYTES:
+            chunks += chunk
+        else:
+            chunks.clear()
+    if size > MAX_BODY_BYTES:
+        raise _too_large()
     return bytes(chunks)
 
 

@@ -1,5 +1,6 @@
 //! The Python face of recsys-core: conversion only. `python/recsys/_native.pyi` is its interface.
 
+mod append;
 mod builders;
 mod catalog;
 mod columns;
@@ -23,5 +24,6 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     scan::register(m)?;
     plan::register(m)?;
     pseudonym::register(m)?;
+    append::register(m)?;
     rank::register(m)
 }
