@@ -44,7 +44,7 @@ prerequisites:
 	@touch $@
 
 .venv/.test-tools: .venv/.created pyproject.toml .ci/constraints.txt
-	$(PIP) --group test --group oracle --group lint --group bench --group docs
+	$(PIP) --group test --group oracle --group lint --group bench --group docs --group deploy
 	@touch $@
 
 .PHONY: setup
@@ -104,6 +104,18 @@ fuzz: prerequisites ## Fuzz the artifact reader for FUZZ_SECONDS a target
 	    "rust/fuzz/corpus/$$target" rust/core/tests/golden -- \
 	    -max_total_time=$(FUZZ_SECONDS) -verbosity=0 -print_final_stats=1; \
 	done
+
+# Helm comes from its Go module: compiled once, then kept beside the environment.
+.venv/bin/helm: | .venv/.created
+	@command -v go >/dev/null || { echo "make chart needs Go to build helm: install it (on Debian: apt-get install golang)" >&2; exit 1; }
+	GOBIN="$(CURDIR)/$(BIN)" go install helm.sh/helm/v3/cmd/helm@v3.19.5
+
+.PHONY: chart
+chart: test-setup .venv/bin/helm ## Lint the Helm chart, render all of it, and check what it renders
+	$(BIN)/helm lint --strict --quiet deploy/helm/recsys
+	@mkdir -p site
+	$(BIN)/helm template shop deploy/helm/recsys --values deploy/helm/ci-values.yaml --kube-version 1.33.0 > site/chart.yaml
+	$(BIN)/kubernetes-validate --strict --quiet --kubernetes-version 1.33.0 site/chart.yaml
 
 .PHONY: clean
 clean: ## Remove what was built; keeps ./data
