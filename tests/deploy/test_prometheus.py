@@ -3,6 +3,7 @@
 import json
 import re
 import subprocess
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ WRITTEN_BY_COMMANDS = {"recsys_join_rate"}
 SERIES = re.compile(r"(?<![:\w])recsys_\w+")
 
 
+@cache
 def exported() -> set[str]:
     """Return every series name that a worker exports, with the suffixes of its kind."""
     suffixes = {"counter": ["_total"], "gauge": [""], "histogram": ["_bucket", "_count", "_sum"]}
@@ -28,7 +30,9 @@ def exported() -> set[str]:
 def expressions() -> dict[str, str]:
     rules = [rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]]
     panels = json.loads(DASHBOARD.read_text())["panels"]
-    targets = [(f"panel {panel['title']}", one["expr"]) for panel in panels for one in panel.get("targets", [])]
+    targets = [
+        (f"panel {panel['title']}", one["expr"]) for panel in panels for one in panel.get("targets", [])
+    ]
     return {rule.get("alert") or rule["record"]: rule["expr"] for rule in rules} | dict(targets)
 
 
