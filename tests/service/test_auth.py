@@ -50,6 +50,7 @@ def call(client, operation, *, tenant="demo", **headers):
     path = operation.path.replace("{tenant_id}", tenant).replace("{surface}", "home")
     bodies = {
         "/v1/similar": {"surface": "home", "item_id": "i00"},
+        "/v1/events": {},
         "rules/preview": {"rules": [], "request": REQUEST},
         "cache/invalidate": {"targets": ["config"]},
     }
@@ -190,7 +191,7 @@ def test_no_credential_is_logged(keyed, monkeypatch, capfd):
     def fail(*_: object, **__: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("recsys.service.lists._rank", fail)
+    monkeypatch.setattr("recsys.service.lists.rank_list", fail)
     assert keyed.recommend({"x_api_key": text}).status == 500
     out, err = capfd.readouterr()
     assert text.rpartition("_")[2] not in out + err

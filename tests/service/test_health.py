@@ -33,7 +33,7 @@ def test_a_defect_is_counted_as_a_server_error(client, monkeypatch):
     def fail(*_: object, **__: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("recsys.service.lists._rank", fail)
+    monkeypatch.setattr("recsys.service.lists.rank_list", fail)
     assert client.recommend().status == 500
     text = client.get("/metrics").body.decode()
     labels = 'endpoint="recommend",outcome="server_error",surface="home",tenant="demo"'

@@ -196,7 +196,7 @@ def test_a_list_that_cannot_be_ranked_is_503_and_exposed_as_an_error(client, mon
     def fail(*_: object, **__: object) -> None:
         raise ServingError("cooc.rsa: section entries: an ordinal is out of range")
 
-    monkeypatch.setattr("recsys.service.lists._rank", fail)
+    monkeypatch.setattr("recsys.service.lists.rank_list", fail)
     answer = client.recommend()
     assert (answer.status, answer.json()["code"]) == (503, "RECSYS_ARTIFACT_INCOMPATIBLE")
     (exposure,) = client.exposures()
@@ -220,7 +220,7 @@ def test_a_defect_is_500_without_its_details(client, monkeypatch):
     def fail(*_: object, **__: object) -> None:
         raise ZeroDivisionError("secret")
 
-    monkeypatch.setattr("recsys.service.lists._rank", fail)
+    monkeypatch.setattr("recsys.service.lists.rank_list", fail)
     answer = client.recommend()
     assert (answer.status, answer.json()["code"]) == (500, "RECSYS_INTERNAL")
     assert b"secret" not in answer.body

@@ -80,6 +80,13 @@ class Exploration(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields
     pool: Cap | None = None
 
 
+class SessionAnchors(Struct, frozen=True, forbid_unknown_fields=True):
+    """Items of a user's latest outcomes are anchors of the next request, after those that it names."""
+
+    max_items: Annotated[int, Meta(ge=1, le=20)] = 5
+    ttl_minutes: Annotated[float, Meta(gt=0.0, le=60.0)] = 30.0
+
+
 class RankingSettings(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, kw_only=True):
     """One layer of settings; ``None`` leaves the layer below as it is.
 
@@ -100,6 +107,7 @@ class RankingSettings(Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
     ladder: list[LadderRung] | None = None
     seen: SeenPolicy | None = None
     exploration: Exploration | None = None
+    session_anchors: SessionAnchors | None = None
 
 
 class SurfaceSettings(
@@ -173,6 +181,7 @@ class Ranking(Struct, frozen=True, kw_only=True):
     ladder: tuple[LadderRung, ...] = FULL_LADDER
     seen: SeenPolicy = SeenPolicy()
     exploration: Exploration | None = None
+    session_anchors: SessionAnchors | None = None
 
 
 def parse_config(data: bytes) -> TenantConfig:

@@ -21,7 +21,7 @@ MODE_SIGNALS: dict[Mode, tuple[SignalName, ...]] = {
 
 
 class CompiledPlan(Struct, frozen=True):
-    """A native plan with what a response says about it.
+    """A native plan with the settings that it is made from, and what a response says about it.
 
     ``missing`` names the signals that the mode asks for and the surface does not have; a blend asks for those
     whose weight is not 0 and that have an artifact, and misses popularity and co-visitation only.
@@ -30,6 +30,7 @@ class CompiledPlan(Struct, frozen=True):
     plan: Plan
     mode: Mode
     missing: tuple[SignalName, ...]
+    ranking: Ranking
 
 
 def compile_plan(
@@ -67,7 +68,7 @@ def compile_plan(
         mmr_lambda=ranking.mmr_lambda,
         mmr_pool=ranking.mmr_pool,
     )
-    return CompiledPlan(plan, mode, tuple(name for name in required if name not in signals))
+    return CompiledPlan(plan, mode, tuple(name for name in required if name not in signals), ranking)
 
 
 def _build_ladder(catalog: Catalog, popularity: Signal | None, ranking: Ranking, segment: str) -> list[Rung]:

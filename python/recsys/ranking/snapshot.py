@@ -77,6 +77,8 @@ class Snapshot:
         self._rules = tuple(rule for rule in rules if rule.surface in (None, surface) and rule.enabled)
         if not config.flags.apply_rules:
             self._rules = ()
+        self.has_pins = any(rule.action == "PIN" for rule in self._rules)
+        """Whether a list may have pinned items."""
         self._targets = RuleTargets(self.catalog, self._rules)
         self._boundaries = window_boundaries(self._rules)
         self._segments = self._known_segments()

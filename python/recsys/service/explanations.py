@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 
-from recsys._native import Ranked
 from recsys.contracts.http import AppliedBoost, Contribution, ItemExplanation
+from recsys.service.composed_lists import ServedList
 
 _PIN = "pin:"
 _FALLBACK = "fallback:"
 
 
-def explain_items(ranked: Ranked, *, is_full: bool) -> list[ItemExplanation]:
+def explain_items(ranked: ServedList, *, is_full: bool) -> list[ItemExplanation]:
     """Return an explanation per item of a list that was ranked with ``explain``."""
     explained = zip(ranked.contributions, ranked.boosts, ranked.reasons, strict=True)
     return [

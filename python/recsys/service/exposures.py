@@ -7,10 +7,8 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from recsys._native import Ranked
-from recsys.service.list_bodies import arm_of
+from recsys.service.composed_lists import ServedList
 from recsys.service.queries import Query
-from recsys.service.transport import Request
 
 _ENCODER = msgspec.json.Encoder()
 
@@ -22,21 +20,21 @@ class ExposureLines:
         self._second = -1
         self._date_and_time = b""
 
-    def encode(self, request: Request, query: Query, ranked: Ranked | None) -> bytes:
-        """Return the line, newline and all; without ``ranked``, that of an error, which served nothing."""
+    def encode(self, request_id: str, started: float, query: Query, served: ServedList | None) -> bytes:
+        """Return the line, newline and all; without ``served``, that of an error, which served nothing."""
         encode = _ENCODER.encode
-        latency_ms = round((time.perf_counter() - request.started) * 1000, 3)
+        latency_ms = round((time.perf_counter() - started) * 1000, 3)
         before = b'{"request_id":%b,"user_id":"%b","ts":"%b","items":' % (
-            encode(request.request_id),
+            encode(request_id),
             query.user.encode(),
             self.stamp(time.time_ns() // 1000),
         )
         after = b',"context":{%b},"latency_ms":%b,"error":%b}\n' % (
             _context_members(query),
             encode(latency_ms),
-            b"true" if ranked is None else b"false",
+            b"true" if served is None else b"false",
         )
-        return before + b"[]" + after if ranked is None else ranked.encode_exposed(before, after)
+        return before + b"[]" + after if served is None else served.encode_exposed(before, after)
 
     def stamp(self, now_us: int) -> bytes:
         """Return a Unix time in microseconds as RFC 3339 in UTC; a fraction of zero is left out."""
@@ -57,7 +55,7 @@ def _context_members(query: Query) -> bytes:
 def _told_by_caller(query: Query) -> dict[str, str]:
     context = query.request.context
     told: dict[str, str] = {}
-    arm = arm_of(query)
+    arm = query.treatment.told if query.treatment.is_logged else None
     if arm is not None and arm.variant is not None:
         told["experiment_id"], told["experiment_variant"] = arm.id, arm.variant
     if context.locale is not None:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import msgspec
 
 from recsys._native import Ranked
-from recsys.contracts.http import MAX_K, ExperimentArm, ListMeta, ListResponse, ListWarning, RankedItem
+from recsys.contracts.http import MAX_K, ListMeta, ListResponse, ListWarning, RankedItem
+from recsys.service.composed_lists import ServedList
 from recsys.service.explanations import explain_items
 from recsys.service.queries import Query
 
@@ -18,12 +19,17 @@ _RANKS = range(1, MAX_K + 1)
 _ENCODER = msgspec.json.Encoder()
 
 
-def encode_list(query: Query, ranked: Ranked, warnings: list[ListWarning], request_id: str) -> bytes:
-    """Return the JSON of the :class:`ListResponse` of a ranked query."""
+def encode_list(
+    query: Query, served: ServedList, ranked: Ranked, warnings: list[ListWarning], request_id: str
+) -> bytes:
+    """Return the JSON of the :class:`ListResponse`; ``ranked`` is the ranking that ``served`` is made of.
+
+    Of two rankings, it is the first that the counts and times of a trace tell of.
+    """
     options = query.request.options
     if options.include_reasons or options.explain != "none" or options.include_trace:
-        return _ENCODER.encode(build_list(query, ranked, warnings, request_id))
-    arm = arm_of(query)
+        return _ENCODER.encode(build_list(query, served, ranked, warnings, request_id))
+    arm = query.treatment.told
     after = (
         b',"meta":{',
         query.snapshot.provenance.members(query.segment),
@@ -34,20 +40,22 @@ def encode_list(query: Query, ranked: Ranked, warnings: list[ListWarning], reque
         _ENCODER.encode(warnings) if warnings else b"[]",
         b"}",
     )
-    return ranked.encode_items(b'{"items":', b"".join(after))
+    return served.encode_items(b'{"items":', b"".join(after))
 
 
-def build_list(query: Query, ranked: Ranked, warnings: list[ListWarning], request_id: str) -> ListResponse:
+def build_list(
+    query: Query, served: ServedList, ranked: Ranked, warnings: list[ListWarning], request_id: str
+) -> ListResponse:
     """Return the response with everything that the options ask for."""
     options = query.request.options
-    items = list(map(RankedItem, ranked.item_ids, _RANKS, ranked.scores))
+    items = list(map(RankedItem, served.item_ids, _RANKS, served.scores))
     if options.include_reasons:
         items = [
             msgspec.structs.replace(item, reasons=reasons)
-            for item, reasons in zip(items, ranked.reasons, strict=True)
+            for item, reasons in zip(items, served.reasons, strict=True)
         ]
     if options.explain != "none":
-        explained = explain_items(ranked, is_full=options.explain == "full")
+        explained = explain_items(served, is_full=options.explain == "full")
         items = [
             msgspec.structs.replace(item, explain=explanation)
             for item, explanation in zip(items, explained, strict=True)
@@ -75,11 +83,5 @@ def make_meta(query: Query, request_id: str) -> ListMeta:
         rules_version=versions.rules_version,
         manifest_version=versions.manifest_version,
         request_id=request_id,
-        experiment=arm_of(query),
+        experiment=query.treatment.told,
     )
-
-
-def arm_of(query: Query) -> ExperimentArm | None:
-    """Return the arm that the caller sent; an experiment without a variant has none here."""
-    arm = query.request.experiment
-    return arm if arm is not None and arm.variant is not None else None

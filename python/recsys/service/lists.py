@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 import msgspec
 
-from recsys._native import Pseudonyms, Ranked
+from recsys._native import Pseudonyms
 from recsys.contracts.errors import ArtifactError, ServingError
-from recsys.contracts.http import MAX_K, RecommendRequest, SimilarRequest, ValidateResponse
+from recsys.contracts.http import RecommendRequest, SimilarRequest, ValidateResponse
 from recsys.contracts.problems import ProblemCode
 from recsys.control.principals import Principal
 from recsys.observability.metrics import ListKind, Metrics
-from recsys.ranking.plans import CompiledPlan
+from recsys.service.assignments import encode_assignment
 from recsys.service.bodies import decode_body
+from recsys.service.composed_lists import ServedList
 from recsys.service.exposures import ExposureLines
 from recsys.service.list_bodies import encode_list, make_meta
+from recsys.service.list_ranking import RankedList, rank_list
 from recsys.service.problems import ProblemError
 from recsys.service.queries import Query, RequestT, make_query
 from recsys.service.state import State
@@ -58,9 +61,9 @@ class Lists:
     ) -> bytes:
         """Return the response body that a tenant as given would send; nothing is logged or counted."""
         query = make_query(body, tenant, principal, self._pseudonyms_of(tenant.salt), request_id)
-        plan = query.snapshot.plan(query.segment, query.now, query.mode)
-        ranked = _rank(query, plan)
-        return encode_list(query, ranked, list_warnings(query, plan, ranked), request_id)
+        made = rank_list(query, request_id, self._state.recent)
+        warnings = list_warnings(query, made.plan, made.ranked)
+        return encode_list(query, made.served, made.ranked, warnings, request_id)
 
     def _query(
         self,
@@ -80,58 +83,54 @@ class Lists:
         return pseudonyms
 
     def _answer(self, endpoint: str, request: Request, query: Query) -> Response:
+        body, _ = self._serve(endpoint, request.request_id, request.started, query)
+        return Response(200, body)
+
+    def _serve(
+        self, endpoint: str, request_id: str, started: float, query: Query, shown: Sequence[str] = ()
+    ) -> tuple[bytes, ServedList]:
+        """Return the body of a list and the list, logged and counted; ``shown`` are items not to repeat."""
         snapshot = query.snapshot
         metrics = self._metrics.of_surface(endpoint, snapshot.tenant, snapshot.surface)
         try:
-            plan = snapshot.plan(query.segment, query.now, query.mode)
-            ranked = _rank(query, plan)
+            made = rank_list(query, request_id, self._state.recent, shown)
         except (ArtifactError, ServingError) as error:
             metrics.count_failure()
-            self._expose(request, query, None)
+            self._log(request_id, started, query, None)
             raise ProblemError(ProblemCode.ARTIFACT_INCOMPATIBLE, str(error)) from error
         except Exception:
             metrics.count_failure()
             raise
-        warnings = list_warnings(query, plan, ranked)
-        body = encode_list(query, ranked, warnings, request.request_id)
-        self._expose(request, query, ranked)
-        metrics.count_list(_kind_of(query.k, ranked), time.perf_counter() - request.started)
+        warnings = list_warnings(query, made.plan, made.ranked)
+        body = encode_list(query, made.served, made.ranked, warnings, request_id)
+        self._log(request_id, started, query, made.served)
+        metrics.count_list(_kind_of(query.k, made), time.perf_counter() - started)
         for warning in warnings:
             self._metrics.count_warning(warning.code)
-        return Response(200, body)
+        return body, made.served
 
-    def _expose(self, request: Request, query: Query, ranked: Ranked | None) -> None:
-        """Log what the request was served; ``None`` is an error."""
-        snapshot = query.snapshot
+    def _log(self, request_id: str, started: float, query: Query, served: ServedList | None) -> None:
+        """Log the arm of a request and what it was served; ``None`` is an error."""
+        snapshot, treatment = query.snapshot, query.treatment
         if not snapshot.config.flags.log_exposures:
             return
-        if not self._state.exposures.append_line(self._lines.encode(request, query, ranked)):
+        is_whole = True
+        if treatment.told is not None and treatment.is_logged:
+            stamp = self._lines.stamp(time.time_ns() // 1000)
+            is_whole = self._state.assignments.append_line(
+                encode_assignment(
+                    treatment.told, request_id, query.user, stamp, snapshot.tenant, snapshot.surface
+                )
+            )
+        is_whole &= self._state.exposures.append_line(self._lines.encode(request_id, started, query, served))
+        if not is_whole:
             self._metrics.exposure_failures.labels(snapshot.tenant).inc()
 
 
-def _rank(query: Query, plan: CompiledPlan) -> Ranked:
-    body = query.request
-    caps = body.constraints.max_per_tag
-    return plan.plan.rank(
-        query.k,
-        int(query.now.timestamp() * 1000),
-        anchors=query.anchors,
-        user=query.user,
-        include=body.candidates.include_ids or None,
-        exclude=body.candidates.exclude_ids,
-        required_tags=body.constraints.required_tags,
-        forbidden_tags=body.constraints.forbidden_tags,
-        # A cap above the longest list is no cap, and fits the native integer.
-        max_per_tag={tag: min(cap, MAX_K) for tag, cap in caps.items()} if caps else None,
-        weights=query.weights,
-        explain=body.options.explain != "none" or body.options.include_trace,
-    )
-
-
-def _kind_of(k: int, ranked: Ranked) -> ListKind:
-    length = len(ranked)
+def _kind_of(k: int, made: RankedList) -> ListKind:
+    length = len(made.served)
     if not length:
         return "empty"
     if length < k:
         return "short"
-    return "fallback" if ranked.rungs else "full"
+    return "fallback" if made.ranked.rungs else "full"

@@ -21,6 +21,7 @@ from recsys.contracts.problems import ProblemCode
 from recsys.contracts.pseudonym import identify
 from recsys.control.principals import Principal
 from recsys.ranking.snapshot import Snapshot
+from recsys.service.assignments import Ranker, Treatment, choose_treatment
 from recsys.service.auth import require_admin
 from recsys.service.pii import guard_ids
 from recsys.service.problems import ProblemError
@@ -33,16 +34,19 @@ class Query(Struct, frozen=True):
     """A request that can be ranked: every default filled in, every check passed."""
 
     request: RecommendRequest | SimilarRequest
-    snapshot: Snapshot
+    treatment: Treatment
     segment: str
     k: int
     now: datetime
     user: str
     """The pseudonym."""
     anchors: list[str]
-    mode: Mode | None
-    weights: tuple[float, float, float] | None
     warnings: list[ListWarning]
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """What ranks the list; of two that are interleaved, the control's."""
+        return self.treatment.rankers[0].snapshot
 
 
 def make_query(
@@ -81,16 +85,17 @@ def make_query(
         # Nobody is named, so the list belongs to its request alone and no two of them join.
         user, anchors, mode = request_id, [body.item_id], "cooc"
     weights = body.weights if config.flags.accept_caller_weights else None
+    ranker = Ranker(snapshot, mode, None if weights is None else (weights.pop, weights.cooc, weights.emb))
+    pseudonym, now = pseudonyms.of(user), body.context.now or datetime.now(UTC)
+    arms = tenant.experiments.get(body.surface) if tenant.experiments else None
     return Query(
         request=body,
-        snapshot=snapshot,
+        treatment=choose_treatment(body, arms, ranker, principal, pseudonym, segment, now),
         segment=segment,
         k=k,
-        now=body.context.now or datetime.now(UTC),
-        user=pseudonyms.of(user),
+        now=now,
+        user=pseudonym,
         anchors=anchors,
-        mode=mode,
-        weights=None if weights is None else (weights.pop, weights.cooc, weights.emb),
         warnings=warnings,
     )
 

@@ -65,6 +65,11 @@ class Releases:
                 paths = self._cache.fetch(self._registry, manifest)
                 self.current = self.current | {key: _release_of(manifest, paths)}
 
+    def fetch(self, tenant: str, surface: str, version: str) -> Release:
+        """Return a release that need not be the current one; raises ``RecsysError``."""
+        manifest = self._registry.find(tenant, surface, version)
+        return _release_of(manifest, self._cache.fetch(self._registry, manifest))
+
     def poll(self) -> bool:
         """Look at every pointer and fetch what is new; return whether anything changed. Raises nothing."""
         before = (self.current, self.failures)

@@ -11,6 +11,7 @@ from recsys.contracts.http import ListWarning
 from recsys.contracts.problems import ProblemCode
 from recsys.contracts.rules import Rule
 from recsys.ranking.snapshot import Snapshot
+from recsys.service.arms import SurfaceArms
 from recsys.service.problems import ProblemError
 
 
@@ -28,7 +29,7 @@ class ServedTenant(Struct, frozen=True):
 
     ``failures`` says for each surface that could not be compiled anew why not; its snapshot, if it has one,
     is the last that could. ``released_at_s`` is when the release of each surface was published (Unix
-    seconds).
+    seconds). ``experiments`` are the running ones, for the surfaces that have any.
     """
 
     name: str
@@ -38,6 +39,7 @@ class ServedTenant(Struct, frozen=True):
     snapshots: Mapping[str, Snapshot]
     failures: Mapping[str, str]
     released_at_s: Mapping[str, float] = {}
+    experiments: Mapping[str, SurfaceArms] = {}
 
     @property
     def config(self) -> TenantConfig:

@@ -20,6 +20,7 @@ from recsys.contracts.errors import RecsysError
 from recsys.control import audit
 from recsys.control.serving_view import TenantView, load_serving_view, save_serving_view
 from recsys.control.store import StoreUnavailableError
+from recsys.service.arm_compiler import PastVersions, with_experiments
 from recsys.service.compiler import BUILT_IN, Release, compile_tenant, read_documents
 from recsys.service.releases import Releases, SurfaceKey
 from recsys.service.state import State
@@ -59,6 +60,7 @@ class Watcher:
         self._moved = threading.Event()
         self._threads: list[threading.Thread] = []
         self._log = structlog.get_logger()
+        self._versions = PastVersions(state.plane, releases)
         self.observer: Observer | None = None
         self.store_error: str | None = None
         """Why the store could not be read, or ``None`` when it could the latest time."""
@@ -198,6 +200,7 @@ class Watcher:
         # A tenant that never had documents that can be used has nothing to rank by.
         usable = {} if broken is not None and before is None else releases
         after = compile_tenant(held.tenant, documents, usable, failures, before, anew=anew)
+        after = with_experiments(after, held.documents.get("experiments"), releases, self._versions, before)
         if broken is not None:
             after = replace(after, failures=dict(after.failures) | dict.fromkeys(releases, broken))
         for surface, reason in after.failures.items():

@@ -1,0 +1,136 @@
+"""Lists that are not one ranking as it is: explored, or of two teams."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeVar
+
+import msgspec
+
+from recsys._native import Ranked
+from recsys.contracts.config import Exploration
+from recsys.contracts.http import RankedItem
+from recsys.contracts.records import ExposedItem
+from recsys.experiments.exploration import draw_list
+from recsys.experiments.team_draft import Team, draft_teams
+
+_ENCODER = msgspec.json.Encoder()
+_PIN = "pin:"
+T = TypeVar("T")
+
+
+class ServedList(Protocol):
+    """What a response and an exposure need of a list; :class:`Ranked` is one."""
+
+    def __len__(self) -> int: ...
+    @property
+    def item_ids(self) -> list[str]:
+        """The items, best first."""
+
+    @property
+    def scores(self) -> list[float]:
+        """Their scores, each of its own ranking."""
+
+    @property
+    def reasons(self) -> list[list[str]]:
+        """Per item, why it is in its ranking."""
+
+    @property
+    def contributions(self) -> list[list[tuple[str, float, float, float]]]:
+        """Per item, what each signal gave."""
+
+    @property
+    def boosts(self) -> list[list[tuple[str, float]]]:
+        """Per item, what boosted it."""
+
+    def encode_items(self, before: bytes, after: bytes) -> bytes:
+        """Return the items of the response, as JSON between two pieces."""
+
+    def encode_exposed(self, before: bytes, after: bytes) -> bytes:
+        """Return the items of the exposure, as JSON between two pieces."""
+
+
+class _DraftedItem(ExposedItem, frozen=True, omit_defaults=True):
+    team: Team | None = None
+
+
+class ComposedList:
+    """Items of one ranking or two, each given by its ranking and its place there."""
+
+    def __init__(
+        self,
+        sources: Sequence[tuple[Ranked, int]],
+        *,
+        propensities: Sequence[float] | None = None,
+        teams: Sequence[Team] | None = None,
+    ) -> None:
+        self._sources = sources
+        self._propensities = propensities
+        self._teams = teams
+        self.item_ids = self._gather(lambda ranked: ranked.item_ids)
+        self.scores = self._gather(lambda ranked: ranked.scores)
+
+    def __len__(self) -> int:
+        return len(self._sources)
+
+    @property
+    def reasons(self) -> list[list[str]]:
+        """Per item, why it is in its ranking."""
+        return self._gather(lambda ranked: ranked.reasons)
+
+    @property
+    def contributions(self) -> list[list[tuple[str, float, float, float]]]:
+        """Per item, what each signal gave."""
+        return self._gather(lambda ranked: ranked.contributions)
+
+    @property
+    def boosts(self) -> list[list[tuple[str, float]]]:
+        """Per item, what boosted it."""
+        return self._gather(lambda ranked: ranked.boosts)
+
+    def encode_items(self, before: bytes, after: bytes) -> bytes:
+        """Return the items of the response, as JSON between two pieces."""
+        ranks = range(1, len(self) + 1)
+        return before + _ENCODER.encode(list(map(RankedItem, self.item_ids, ranks, self.scores))) + after
+
+    def encode_exposed(self, before: bytes, after: bytes) -> bytes:
+        """Return the items of the exposure, with their propensities or teams."""
+        ranks = range(1, len(self) + 1)
+        if self._propensities is not None:
+            items = list(map(ExposedItem, self.item_ids, ranks, self._propensities))
+            return before + _ENCODER.encode(items) + after
+        drafted = [
+            _DraftedItem(item_id, rank, team=team)
+            for item_id, rank, team in zip(self.item_ids, ranks, self._teams or (), strict=True)
+        ]
+        return before + _ENCODER.encode(drafted) + after
+
+    def _gather(self, of: Callable[[Ranked], list[T]]) -> list[T]:
+        """Return one value per item; each ranking is asked once."""
+        known: dict[int, list[T]] = {}
+        for ranked, _ in self._sources:
+            if id(ranked) not in known:
+                known[id(ranked)] = of(ranked)
+        return [known[id(ranked)][place] for ranked, place in self._sources]
+
+
+def explore(ranked: Ranked, exploration: Exploration, k: int, seed: bytes, *, has_pins: bool) -> ComposedList:
+    """Return a list of ``k`` drawn from a ranking; pinned items stay in their places."""
+    pinned: list[int] = []
+    if has_pins:
+        pinned = [
+            place
+            for place, reasons in enumerate(ranked.reasons)
+            if any(reason.startswith(_PIN) for reason in reasons)
+        ]
+    drawn = draw_list(exploration, ranked.scores, k, seed, pinned)
+    return ComposedList([(ranked, place) for place in drawn.places], propensities=drawn.propensities)
+
+
+def interleave(first: Ranked, second: Ranked, k: int, seed: bytes) -> ComposedList:
+    """Return a list of ``k`` that two rankings draft; the first is team ``a``."""
+    picks = draft_teams(first.item_ids, second.item_ids, k, seed)
+    return ComposedList(
+        [(first if pick.team == "a" else second, pick.place) for pick in picks],
+        teams=[pick.team for pick in picks],
+    )

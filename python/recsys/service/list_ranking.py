@@ -1,0 +1,94 @@
+"""From a query to its list: one native call, or one for each team, and what exploration makes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from recsys._native import Ranked
+from recsys.contracts.config import SessionAnchors
+from recsys.contracts.http import MAX_ANCHORS, MAX_K, RecommendRequest
+from recsys.eventlog.recent import RecentEvents, user_key
+from recsys.experiments.exploration import pool_size
+from recsys.experiments.randomness import request_seed
+from recsys.ranking.plans import CompiledPlan
+from recsys.service.assignments import Ranker
+from recsys.service.composed_lists import ServedList, explore, interleave
+from recsys.service.queries import Query
+
+
+class RankedList(Struct, frozen=True):
+    """What is served, and the ranking and plan (of two, the first) that warnings and counts tell of."""
+
+    served: ServedList
+    ranked: Ranked
+    plan: CompiledPlan
+
+
+def rank_list(
+    query: Query, request_id: str, recent: RecentEvents | None = None, shown: Sequence[str] = ()
+) -> RankedList:
+    """Return the list of a query; ``shown`` are items that it may not have.
+
+    Raises ``ArtifactError`` or ``ServingError`` when it cannot be ranked. The same request id, or
+    ``options.seed``, draws the same.
+    """
+    first, *others = query.treatment.rankers
+    plan = _plan(query, first)
+    exclude = (
+        [*query.request.candidates.exclude_ids, *shown] if shown else query.request.candidates.exclude_ids
+    )
+    anchors = query.anchors
+    if plan.ranking.session_anchors is not None and recent is not None:
+        anchors = _with_session(query, plan.ranking.session_anchors, recent)
+    exploration = None if others else first.exploration or plan.ranking.exploration
+    depth = query.k if exploration is None else pool_size(exploration, query.k)
+    ranked = _rank(query, first, plan, depth, anchors, exclude)
+    if not others and exploration is None:
+        return RankedList(ranked, ranked, plan)
+    seed = request_seed(request_id, query.request.options.seed)
+    if exploration is not None:
+        has_pins = first.snapshot.has_pins
+        return RankedList(explore(ranked, exploration, query.k, seed, has_pins=has_pins), ranked, plan)
+    second = _rank(query, others[0], _plan(query, others[0]), query.k, anchors, exclude)
+    return RankedList(interleave(ranked, second, query.k, seed), ranked, plan)
+
+
+def _plan(query: Query, ranker: Ranker) -> CompiledPlan:
+    return ranker.snapshot.plan(query.segment, query.now, ranker.mode)
+
+
+def _rank(
+    query: Query,
+    ranker: Ranker,
+    plan: CompiledPlan,
+    depth: int,
+    anchors: Sequence[str],
+    exclude: Sequence[str],
+) -> Ranked:
+    body = query.request
+    caps = body.constraints.max_per_tag
+    return plan.plan.rank(
+        depth,
+        int(query.now.timestamp() * 1000),
+        anchors=anchors,
+        user=query.user,
+        include=body.candidates.include_ids or None,
+        exclude=exclude,
+        required_tags=body.constraints.required_tags,
+        forbidden_tags=body.constraints.forbidden_tags,
+        # A cap above the longest list is no cap, and fits the native integer.
+        max_per_tag={tag: min(cap, MAX_K) for tag, cap in caps.items()} if caps else None,
+        weights=ranker.weights,
+        explain=body.options.explain != "none" or body.options.include_trace,
+    )
+
+
+def _with_session(query: Query, settings: SessionAnchors, recent: RecentEvents) -> list[str]:
+    """Return the anchors of the request, then those of the user's latest outcomes."""
+    if not isinstance(query.request, RecommendRequest):
+        return query.anchors
+    key = user_key(query.snapshot.tenant, query.user)
+    touched = recent.touched(key, settings.max_items, settings.ttl_minutes * 60)
+    return list(dict.fromkeys([*query.anchors, *touched]))[:MAX_ANCHORS]

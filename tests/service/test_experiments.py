@@ -1,0 +1,244 @@
+"""Experiments in the service: the arm ranks, is told and logged; exploration and interleaving are exact."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from datetime import UTC, datetime
+
+import pytest
+
+from recsys.contracts.config import Exploration
+from recsys.contracts.pseudonym import pseudonym
+from recsys.control import experiments
+from recsys.control.principals import Principal
+from recsys.eventlog.layout import live_parts
+from recsys.experiments.exploration import list_propensities
+from recsys.service.auth import DevelopmentAuthenticator
+
+POPULAR = [f"i{number:02}" for number in range(5)]
+USERS = [f"u{number}" for number in range(40)]
+
+
+@pytest.fixture
+def service(make_client):
+    """A service whose cooc arm answers anchors and whose control is popularity."""
+    return make_client(config='[config.defaults]\nmode = "popularity"')
+
+
+def run(client, arms: list[dict], **fields: object) -> None:
+    """Create and start an experiment, and let the worker know."""
+    value = {
+        "id": "e",
+        "surface": "home",
+        "arms": arms,
+        "primary_metric": {"name": "ctr"},
+        "guardrails": [{"metric": "empty_list_rate", "margin": 0.01}],
+        "rollback": {"to": "current"},
+    }
+    plane = client.state.plane
+    experiments.create_experiment(plane, "demo", value | fields, author="test")
+    experiments.start_experiment(plane, "demo", "e", now=datetime(2025, 1, 1, tzinfo=UTC), author="test")
+    client.watcher.refresh()
+
+
+def ask(client, user: str = "u", **fields: object) -> dict:
+    answer = client.recommend(user={"user_id": user}, anchors={"item_ids": ["i00"]}, **fields)
+    assert answer.status == 200, answer.body
+    return answer.json()
+
+
+def variant(listed: dict) -> str | None:
+    return listed["meta"].get("experiment", {}).get("variant")
+
+
+def ids(listed: dict) -> list[str]:
+    return [item["item_id"] for item in listed["items"]]
+
+
+def assignments(client) -> list[dict]:
+    parts = live_parts(client.data_dir / "logs" / "assignments")
+    return [json.loads(line) for _, part in parts for line in part.read_text().splitlines()]
+
+
+def test_the_arm_of_a_user_ranks_is_told_and_logged(service) -> None:
+    run(service, [{"name": "control"}, {"name": "related", "mode": "cooc"}])
+    lists = {user: ask(service, user) for user in USERS}
+    assert {variant(one) for one in lists.values()} == {"control", "related"}
+    for one in lists.values():
+        assert ids(one)[0] == ("i05" if variant(one) == "related" else "i01")
+    logged = {line["request_id"]: line for line in assignments(service)}
+    for line, one in zip(service.exposures(), lists.values(), strict=True):
+        context = line["context"]
+        assert (context["experiment_id"], context["experiment_variant"]) == ("e", variant(one))
+        assignment = logged[line["request_id"]]
+        assert assignment["variant"] == variant(one)
+        assert assignment["user_id"] == line["user_id"]
+        assert assignment["context"] == {"tenant_id": "demo", "surface": "home"}
+    again = {user: ask(service, user) for user in USERS}
+    assert {user: variant(one) for user, one in again.items()} == {u: variant(o) for u, o in lists.items()}
+
+
+def test_stop_and_kill_switch_take_the_arms_away_at_the_next_look_of_the_watcher(service) -> None:
+    service.watcher.start()
+    run(service, [{"name": "control"}, {"name": "related", "mode": "cooc"}])
+    before = {user: variant(ask(service, user)) for user in USERS[:10]}
+    experiments.set_kill_switch(service.state.plane, "demo", "e", on=True, author="test")
+    deadline = time.monotonic() + 10
+    while variant(ask(service, "u0")) is not None:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    experiments.set_kill_switch(service.state.plane, "demo", "e", on=False, author="test")
+    service.watcher.refresh()
+    assert {user: variant(ask(service, user)) for user in USERS[:10]} == before
+    experiments.stop_experiment(service.state.plane, "demo", "e", now=datetime.now(UTC), author="test")
+    service.watcher.refresh()
+    assert variant(ask(service, "u0")) is None
+
+
+def test_an_arm_ranks_by_the_versions_that_it_names(service) -> None:
+    plane = service.state.plane
+    old = plane.put("demo", "rules", json.dumps([block("i01")]).encode(), author="test").version
+    plane.put("demo", "rules", b"[]", author="test")
+    config = plane.put("demo", "config", b'{"defaults": {"mode": "cooc"}}', author="test").version
+    plane.roll_back("demo", "config", author="test")
+    arms = [{"name": "control"}, {"name": "blocked", "rules_version": old}]
+    run(service, [*arms, {"name": "related", "config_version": config}])
+    lists = [ask(service, user) for user in USERS]
+    for one in lists:
+        versions = one["meta"]["rules_version"], one["meta"]["config_version"]
+        assert (versions[0] == old, versions[1] == config) == (
+            variant(one) == "blocked",
+            variant(one) == "related",
+        )
+        assert ("i01" not in ids(one)) == (variant(one) == "blocked")
+        assert (ids(one)[0] == "i05") == (variant(one) == "related")
+    assert len({variant(one) for one in lists}) == 3
+
+
+def block(item: str) -> dict:
+    return {"rule_id": "r", "action": "BLOCK", "target_type": "ITEM", "target_key": item}
+
+
+def test_an_experiment_whose_version_is_gone_is_not_served_and_the_surface_is(service) -> None:
+    run(service, [{"name": "control"}, {"name": "lost", "rules_version": "0" * 64}])
+    assert variant(ask(service)) is None
+
+
+class Caller(DevelopmentAuthenticator):
+    """Gives every request one role."""
+
+    def __init__(self, role: str) -> None:
+        self._principal = Principal("test", "demo", frozenset([role]))
+
+
+@pytest.mark.parametrize(("role", "is_honoured"), [("service", True), ("viewer", False)])
+def test_the_callers_variant_is_honoured_for_a_service_only(
+    make_client, role: str, is_honoured: bool
+) -> None:
+    client = make_client(Caller(role))
+    run(client, [{"name": "control"}, {"name": "related", "mode": "cooc"}])
+    told = {variant(ask(client, user, experiment={"id": "e", "variant": "related"})) for user in USERS[:20]}
+    assert told == ({"related"} if is_honoured else {"control", "related"})
+    own = ask(client, experiment={"id": "their own", "variant": "blue"})
+    assert variant(own) == ("blue" if is_honoured else None)
+
+
+def test_a_named_experiment_without_variant_is_assigned_here_and_an_unknown_one_is_none(service) -> None:
+    run(service, [{"name": "control"}, {"name": "related", "mode": "cooc"}])
+    assert variant(ask(service, experiment={"id": "e"})) == variant(ask(service))
+    assert variant(ask(service, experiment={"id": "unknown"})) is None
+
+
+def test_a_tester_sees_the_forced_arm_and_is_no_observation(service) -> None:
+    user = pseudonym(service.state.tenant("demo").salt, "tester")
+    run(service, [{"name": "control"}, {"name": "related", "mode": "cooc"}], forced={user: "related"})
+    assert variant(ask(service, "tester")) == "related"
+    assert assignments(service) == []
+    assert "experiment_id" not in service.exposures()[-1]["context"]
+
+
+def test_users_outside_the_experiment_are_ranked_and_logged_without_it(service) -> None:
+    run(service, [{"name": "control"}, {"name": "related", "mode": "cooc"}], segments=["vip"])
+    assert variant(ask(service)) is None
+    assert variant(ask(service, segment="vip")) is not None
+    assert variant(service.similar("i00").json()) is None
+
+
+EXPLORATION = {"method": "plackett_luce", "temperature": 0.5, "pool": 12, "fixed_prefix": 1}
+
+
+def test_exploration_logs_the_propensity_of_each_item_and_repeats_for_a_seed(make_client) -> None:
+    config = (
+        f"[config.defaults]\nmode = 'popularity'\nexploration = {json.dumps(EXPLORATION).replace(':', '=')}"
+    )
+    client = make_client(config=config)
+    best = ids(client.recommend(k=12, user={"user_id": "u"}, options={"seed": 0}).json())
+    ranking = client.recommend(k=12, weights=None, options={"seed": 1}).json()
+    scores = {item["item_id"]: item["score"] for item in ranking["items"]}
+    order = sorted(scores, key=lambda item: -scores[item])
+    assert set(order) == set(best)
+    for number in range(20):
+        listed = client.recommend(k=5, options={"seed": number}).json()
+        shown = [order.index(item) for item in ids(listed)]
+        exposed = client.exposures()[-1]["items"]
+        assert [item["item_id"] for item in exposed] == ids(listed)
+        expected = list_propensities(Exploration(**EXPLORATION), [scores[item] for item in order], shown)
+        assert [item["propensity"] for item in exposed] == pytest.approx(expected)
+        assert listed["items"] == client.recommend(k=5, options={"seed": number}).json()["items"]
+    first = client.recommend(headers={"x_request_id": "same"}).json()
+    assert first == client.recommend(headers={"x_request_id": "same"}).json()
+
+
+def test_pinned_items_are_not_explored(make_client) -> None:
+    pin = {"rule_id": "p", "action": "PIN", "target_type": "ITEM", "target_key": "i20"}
+    config = "[config.defaults]\nexploration = {method = 'epsilon_swaps', epsilon = 1.0, pool = 20}"
+    client = make_client(config=config, rules=[pin])
+    for number in range(10):
+        listed = client.recommend(options={"seed": number, "include_reasons": True}).json()
+        assert ids(listed)[0] == "i20"
+        assert listed["items"][0]["reasons"] == ["popularity", "pin:p"]
+        assert client.exposures()[-1]["items"][0]["propensity"] == 1.0
+
+
+def test_an_interleaved_list_credits_each_item_to_its_team(service) -> None:
+    run(
+        service,
+        [{"name": "control", "mode": "popularity"}, {"name": "related", "mode": "cooc"}],
+        kind="interleaving",
+    )
+    lists = {
+        name: ids(ask(service, k=5, experiment={"id": "e", "variant": name}))
+        for name in ("control", "related")
+    }
+    first = Counter()
+    for user in USERS:
+        listed = ask(service, user)
+        assert variant(listed) == "interleaved"
+        exposed = service.exposures()[-1]["items"]
+        assert [item["item_id"] for item in exposed] == ids(listed)
+        teams = Counter(item["team"] for item in exposed)
+        assert abs(teams["a"] - teams["b"]) <= 1
+        for item in exposed:
+            assert item["item_id"] in lists["control" if item["team"] == "a" else "related"]
+        first[exposed[0]["team"]] += 1
+    assert min(first["a"], first["b"]) > 5
+
+
+def test_items_of_the_session_are_anchors_of_its_next_request(make_client) -> None:
+    config = '[config.defaults]\nmode = "cooc"\nsession_anchors = {max_items = 3, ttl_minutes = 30}'
+    client = make_client(config=config)
+    before = client.recommend(user={"session_id": "s"}, k=3)
+    assert ids(before.json())[0] == "i00"
+    click = {
+        "request_id": before.json()["meta"]["request_id"],
+        "user_id": "s",
+        "item_id": "i00",
+        "event_type": "click",
+        "ts": datetime.now(UTC).isoformat(),
+    }
+    client.post("/v1/events", {"outcomes": [click]})
+    after = client.recommend(user={"session_id": "s"}, k=3)
+    assert ids(after.json()) == ["i05", "i07", "i03"]
+    assert ids(client.recommend(user={"session_id": "other"}, k=3).json()) == ids(before.json())
