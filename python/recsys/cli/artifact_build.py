@@ -16,6 +16,7 @@ from recsys.cli.console import BeginStage, JsonFlag, print_json, print_warning, 
 if TYPE_CHECKING:
     from recsys.pipelines.build.interactions import Selection
     from recsys.pipelines.build.request import BuildInput, BuildReport
+    from recsys.pipelines.input.mapping import ColumnMapping
 
 app = cyclopts.App(name="build", help="Build a catalog or a signal from input files.")
 
@@ -221,24 +222,29 @@ def build_input(
     """Return what a build reads: files, their mapping, and what becomes of bad rows."""
     from recsys.pipelines.build.request import BuildInput, refuse_overwriting
     from recsys.pipelines.input.files import find_input_files
-    from recsys.pipelines.input.mapping import load_mapping, merge_options
     from recsys.pipelines.input.quarantine import BadRowLimit
 
-    columns = reading.map if segment_column is None else (*reading.map, f"segment={segment_column}")
-    mapping = merge_options(
-        None if reading.mapping is None else load_mapping(reading.mapping),
-        columns=columns,
-        constants=reading.set,
-        timezone=reading.timezone,
-        time_unit=reading.time_unit,
-        tag_separator=reading.tag_separator,
-    )
+    mapping = mapping_of(reading, segment_column=segment_column)
     quarantine = reading.quarantine or out.with_name(out.name + ".bad.jsonl")
     limit = BadRowLimit.parse(reading.max_bad_rows)
     files = find_input_files(paths)
     named = (catalog, reading.mapping)
     refuse_overwriting(out, [*(file.path for file in files), *(path for path in named if path is not None)])
     return BuildInput(files, mapping, limit, quarantine, begin)
+
+
+def mapping_of(reading: InputOptions, *, segment_column: str | None = None) -> ColumnMapping | None:
+    """Return the column mapping that the options give, ``None`` when they give none."""
+    from recsys.pipelines.input.mapping import load_mapping, merge_options
+
+    return merge_options(
+        None if reading.mapping is None else load_mapping(reading.mapping),
+        columns=reading.map if segment_column is None else (*reading.map, f"segment={segment_column}"),
+        constants=reading.set,
+        timezone=reading.timezone,
+        time_unit=reading.time_unit,
+        tag_separator=reading.tag_separator,
+    )
 
 
 def _select(selection: SelectionOptions) -> Selection:

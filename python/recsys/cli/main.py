@@ -17,6 +17,7 @@ from recsys.contracts.errors import RecsysError, UsageError
 GROUPS: dict[str, str] = {
     "serve": "Answer recommendation requests over HTTP.",
     "demo": "Prepare the retail demo.",
+    "pipeline": "From raw interactions to a release, in one run or stage by stage.",
     "manifest": "List, compare, roll back, pin and clean up releases.",
     "artifact": "Build, look into and verify catalogs and signals.",
     "tenant": "Create, list, show, suspend and resume tenants.",

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from recsys.contracts.documents import InvalidDocument, convert, parse_json
 from recsys.contracts.http import MAX_K, Name
+from recsys.contracts.pipeline import PipelineSettings
 from recsys.contracts.rules import SegmentName
 
 Mode = Literal["popularity", "cooc", "implicit", "session_seq", "content_sim", "blend"]
@@ -164,6 +165,7 @@ class TenantConfig(Struct, frozen=True, omit_defaults=True, forbid_unknown_field
     segmentation: list[SegmentationRule] = []
     limits: Limits = Limits()
     flags: Flags = Flags()
+    pipeline: PipelineSettings = PipelineSettings()
 
 
 class Ranking(Struct, frozen=True, kw_only=True):

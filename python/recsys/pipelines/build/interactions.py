@@ -27,12 +27,15 @@ class Selection:
     """Which interactions count, and how much: only those of ``tenant`` and ``surface`` where given.
 
     ``event_weights`` maps an event type to its weight, ``*`` that of types not named (1 by default); rows of
-    weight zero are left out.
+    weight zero are left out. With ``position_eta`` a row at rank r weighs min(r^eta, ``max_position_weight``)
+    times as much; ranks 0 and 1 are both the top, and a row without rank weighs as one at the top.
     """
 
     tenant: str | None = None
     surface: str | None = None
     event_weights: Mapping[str, float] = field(default_factory=dict)
+    position_eta: float = 0.0
+    max_position_weight: float = 10.0
 
     def __post_init__(self) -> None:
         for event_type, weight in self.event_weights.items():
@@ -105,7 +108,9 @@ def read_interactions(
         given.files,
         INTERACTION_COLUMNS if given.mapping is None else MAPPED_INTERACTION_COLUMNS,
         given.mapping,
-        wanted=strings | {"tenant", "surface", "event_type"},
+        wanted=strings
+        | {"tenant", "surface", "event_type"}
+        | ({"rank"} if selection.position_eta else set()),
         closed=True,
     )
     advance = given.begin(stage, source.total_bytes)
@@ -131,7 +136,7 @@ def _select(
     for name, chosen in (("tenant", selection.tenant), ("surface", selection.surface)):
         if name in table.column_names:
             table = _only(table, name, chosen, seen)
-    weights = _weights(table, selection.event_weights)
+    weights = _weights(table, selection.event_weights) * _position_weights(table, selection)
     counting = weights > 0
     if not counting.all():
         table, weights = table.filter(pa.array(counting)), weights[counting]
@@ -167,6 +172,14 @@ def _weights(table: pa.Table, event_weights: Mapping[str, float]) -> npt.NDArray
                 is_type = pc.equal(table["event_type"], pa.scalar(event_type)).fill_null(False)
                 weights[is_type.to_numpy()] = weight
     return weights
+
+
+def _position_weights(table: pa.Table, selection: Selection) -> npt.NDArray[np.float64]:
+    if not selection.position_eta or "rank" not in table.column_names:
+        return np.ones(table.num_rows)
+    ranks = table["rank"].cast(pa.float64()).to_numpy()
+    weights = np.fmax(ranks, 1.0) ** selection.position_eta  # fmax: a missing rank is 1
+    return np.asarray(np.minimum(weights, selection.max_position_weight))
 
 
 def session_keys(rows: Rows) -> npt.NDArray[np.uint64]:

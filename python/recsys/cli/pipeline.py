@@ -1,0 +1,376 @@
+"""``recsys pipeline``: from raw interactions to a release, in one run or stage by stage."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Annotated
+
+import cyclopts
+from cyclopts import Parameter
+from cyclopts.validators import Number
+
+from recsys.cli.artifact_build import NO_INPUT, InputOptions, mapping_of
+from recsys.cli.console import (
+    FAILED,
+    OK,
+    BeginStage,
+    JsonFlag,
+    print_json,
+    print_table,
+    print_warning,
+    progress,
+)
+from recsys.cli.releases import IN_DATA_FOLDER, Comment, RegistryOptions, SurfaceOptions, short
+
+if TYPE_CHECKING:
+    from recsys.contracts.pipeline import PipelineSettings
+    from recsys.pipelines.build.request import BuildInput
+    from recsys.pipelines.gates import GateResult
+    from recsys.pipelines.ingest import Ingested
+    from recsys.pipelines.kinds import Resources
+    from recsys.pipelines.stages import Built, Published
+    from recsys.pipelines.workspace import Workspace
+
+app = cyclopts.App(name="pipeline", help="From raw interactions to a release, in one run or stage by stage.")
+
+Settings = Annotated[
+    Path | None,
+    Parameter(name="--settings", help="A JSON or TOML file (default: `pipeline` of the tenant's config)."),
+]
+Catalog = Annotated[
+    tuple[Path, ...],
+    Parameter(name="--catalog", negative="", help="Item files, or a catalog (default: the one built last)."),
+]
+Force = Annotated[bool, Parameter(negative="", help="Publish though gates fail; this is audited.")]
+Backfill = Annotated[bool, Parameter(negative="", help="Publish a release older than the current one.")]
+Memory = Annotated[str, Parameter(help="Memory bound of a builder, such as 512M; the rest spills.")]
+Threads = Annotated[int, Parameter(help="Threads; 0 takes all cores.", validator=Number(gte=0, lte=1024))]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Range:
+    """Which days (UTC) are meant."""
+
+    from_: Annotated[datetime, Parameter(name="--from", help="The first day, such as 2026-01-31.")]
+    to: Annotated[datetime, Parameter(name="--to", help="The last day; it is included.")]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class SourceOptions:
+    """Where interactions come from."""
+
+    interactions: Annotated[
+        tuple[str, ...],
+        Parameter(negative="", help="Files, folders, globs, s3://bucket/folder, or postgresql://…"),
+    ] = ()
+    query: Annotated[
+        str | None, Parameter(help="SQL for PostgreSQL; %(from)s and %(to)s bound the days, `to` excluded.")
+    ] = None
+    logs: Annotated[
+        Path | None, Parameter(help="The folder of our own exposures and outcomes, such as data/logs.")
+    ] = None
+    segment: Annotated[
+        str | None, Parameter(help="Only rows of this segment; rows that name none are taken to be of it.")
+    ] = None
+    incremental: Annotated[
+        bool, Parameter(negative="", help="Read only for the days that were never ingested.")
+    ] = False
+
+
+_NO_SOURCE = SourceOptions()
+
+
+@app.command
+def ingest(
+    *,
+    of: SurfaceOptions,
+    days: Range,
+    source: SourceOptions = _NO_SOURCE,
+    reading: InputOptions = NO_INPUT,
+    at: RegistryOptions = IN_DATA_FOLDER,
+    json: JsonFlag = False,
+) -> None:
+    """Bring the canonical interactions of a range of days up to date."""
+    with progress() as begin:
+        report = _ingest(_workspace(of, at), days, source, reading, begin)
+    print_json(report) if json else _print_ingested(report)
+
+
+@app.command
+def validate(
+    *,
+    of: SurfaceOptions,
+    days: Range,
+    catalog: Catalog = (),
+    settings: Settings = None,
+    at: RegistryOptions = IN_DATA_FOLDER,
+    json: JsonFlag = False,
+) -> int:
+    """Run the gates on ingested interactions; exit code 1 when one fails."""
+    from recsys.pipelines.stages import prepare_catalog, validate
+
+    workspace = _workspace(of, at)
+    with progress() as begin:
+        prepare_catalog(workspace, catalog, begin=begin)
+    results = validate(workspace, days.from_.date(), days.to.date(), _settings(settings, of, at))
+    print_json(results) if json else _print_gates(results)
+    return FAILED if any(result.status == "fail" for result in results) else OK
+
+
+@app.command
+def build(
+    kind: Annotated[str, Parameter(help="popularity, cooc, … or `catalog`.")],
+    /,
+    *,
+    of: SurfaceOptions,
+    days: Range,
+    catalog: Catalog = (),
+    settings: Settings = None,
+    memory: Memory = "1G",
+    threads: Threads = 0,
+    at: RegistryOptions = IN_DATA_FOLDER,
+    json: JsonFlag = False,
+) -> None:
+    """Build one kind of artifact from ingested interactions."""
+    from recsys.pipelines.stages import build, prepare_catalog
+
+    workspace = _workspace(of, at)
+    with progress() as begin:
+        built = prepare_catalog(workspace, catalog, begin=begin)
+        if kind != "catalog":
+            first, last = days.from_.date(), days.to.date()
+            chosen = _settings(settings, of, at)
+            resources = _resources(memory, threads)
+            built = build(workspace, kind, first, last, chosen, resources=resources, begin=begin)
+    print_json(built) if json else _print_built([built])
+
+
+@app.command
+def publish(
+    *,
+    of: SurfaceOptions,
+    kinds: Annotated[
+        tuple[str, ...],
+        Parameter(negative="", help="What to publish beside the catalog (default: the settings)."),
+    ] = (),
+    settings: Settings = None,
+    force: Force = False,
+    backfill: Backfill = False,
+    comment: Comment = "",
+    at: RegistryOptions = IN_DATA_FOLDER,
+    json: JsonFlag = False,
+) -> None:
+    """Publish the artifacts that were built last."""
+    from recsys.pipelines.stages import publish
+
+    published = publish(
+        _workspace(of, at),
+        at.open(),
+        _settings(settings, of, at),
+        kinds=kinds or None,
+        force=force,
+        backfill=backfill,
+    )
+    _audit(of, at, published, published.gates, comment)
+    print_json(published) if json else _print_published(published)
+
+
+@app.command
+def run(
+    *,
+    of: SurfaceOptions,
+    days: Range,
+    source: SourceOptions = _NO_SOURCE,
+    reading: InputOptions = NO_INPUT,
+    catalog: Catalog = (),
+    settings: Settings = None,
+    memory: Memory = "1G",
+    threads: Threads = 0,
+    force: Force = False,
+    backfill: Backfill = False,
+    comment: Comment = "",
+    at: RegistryOptions = IN_DATA_FOLDER,
+    json: JsonFlag = False,
+) -> None:
+    """Ingest, validate, build every kind of the settings, and publish; what is up to date stays."""
+    from recsys.pipelines.gates import refuse_failures
+    from recsys.pipelines.stages import build, prepare_catalog, publish, validate
+
+    workspace, chosen = _workspace(of, at), _settings(settings, of, at)
+    first, last = days.from_.date(), days.to.date()
+    with progress() as begin:
+        ingested = _ingest(workspace, days, source, reading, begin)
+        built = [prepare_catalog(workspace, catalog, begin=begin)]
+        gates = validate(workspace, first, last, chosen)
+        if not force:
+            refuse_failures(gates)
+        resources = _resources(memory, threads)
+        built += [
+            build(workspace, kind, first, last, chosen, resources=resources, begin=begin)
+            for kind in chosen.kinds
+        ]
+        published = publish(workspace, at.open(), chosen, force=force, backfill=backfill)
+    gates += published.gates
+    _audit(of, at, published, gates, comment)
+    if json:
+        print_json({"ingested": ingested, "gates": gates, "built": built, "published": published})
+        return
+    _print_ingested(ingested)
+    _print_gates(gates)
+    _print_built(built)
+    _print_published(published)
+
+
+def _workspace(of: SurfaceOptions, at: RegistryOptions) -> Workspace:
+    from recsys.artifacts.registry import check_name
+    from recsys.pipelines.workspace import Workspace
+
+    return Workspace(at.where.data_dir, check_name(of.tenant, "tenant"), check_name(of.surface, "surface"))
+
+
+def _settings(path: Path | None, of: SurfaceOptions, at: RegistryOptions) -> PipelineSettings:
+    """Return the settings of a file, else those of the tenant's config, else the defaults."""
+    import msgspec
+
+    from recsys.cli.store_options import control_plane
+    from recsys.contracts.documents import InvalidDocument, parse_json
+    from recsys.contracts.pipeline import PipelineSettings, read_pipeline_settings
+    from recsys.control.store import NotFoundError
+
+    if path is not None:
+        data = path.read_bytes()
+        if path.suffix != ".toml":
+            return read_pipeline_settings(parse_json(data, str(path)))
+        try:
+            return read_pipeline_settings(msgspec.toml.decode(data))
+        except msgspec.DecodeError as error:
+            raise InvalidDocument(str(path), f"not TOML: {error}") from error
+    if at.where.store is None and not (at.where.data_dir / "control").is_dir():
+        return PipelineSettings()
+    with control_plane(at.where) as plane:
+        try:
+            document = msgspec.json.decode(plane.document(of.tenant, "config").data)
+        except NotFoundError:
+            return PipelineSettings()
+    return read_pipeline_settings(document.get("pipeline", {}))
+
+
+def _resources(memory: str, threads: int) -> Resources:
+    from recsys.pipelines.build.request import parse_size
+    from recsys.pipelines.kinds import Resources
+
+    return Resources(parse_size(memory), threads)
+
+
+def _ingest(
+    workspace: Workspace, days: Range, source: SourceOptions, reading: InputOptions, begin: BeginStage
+) -> Ingested:
+    from recsys.pipelines.ingest import ingest
+
+    first, last = days.from_.date(), days.to.date()
+    workspace.folder.mkdir(parents=True, exist_ok=True)
+    with _open_source(workspace, days, source, reading, begin) as (given, origin):
+        return ingest(
+            workspace,
+            given,
+            first,
+            last,
+            origin=origin,
+            segment=source.segment,
+            incremental=source.incremental,
+        )
+
+
+@contextmanager
+def _open_source(
+    workspace: Workspace, days: Range, source: SourceOptions, reading: InputOptions, begin: BeginStage
+) -> Iterator[tuple[BuildInput, object]]:
+    """Yield the input as local files, and what names it when those are only copies."""
+    from recsys.contracts.errors import UsageError
+    from recsys.pipelines.build.request import BuildInput
+    from recsys.pipelines.input.files import find_input_files
+    from recsys.pipelines.input.mapping import ColumnMapping
+    from recsys.pipelines.input.quarantine import BadRowLimit
+    from recsys.pipelines.sources.logs import download_logs
+    from recsys.pipelines.sources.objects import download_objects, is_object_uri
+    from recsys.pipelines.sources.postgres import download_query, is_postgres_url
+    from recsys.pipelines.workspace import file_digest
+
+    if bool(source.interactions) == (source.logs is not None):
+        raise UsageError("give either --interactions or --logs")
+    databases = [text for text in source.interactions if is_postgres_url(text)]
+    if bool(databases) != (source.query is not None) or len(databases) not in (0, len(source.interactions)):
+        raise UsageError("--query goes with one postgresql:// in --interactions, and nothing else")
+    mapping = mapping_of(reading)
+    first, last = days.from_.date(), days.to.date()
+    origin: object = None
+    with TemporaryDirectory(prefix=".source-", dir=workspace.folder) as scratch:
+        table = Path(scratch) / "rows.parquet"
+        if source.logs is not None:
+            taken = download_logs(source.logs, workspace.tenant, workspace.surface, first, last, table)
+            if taken.unjoined:
+                print_warning(f"{taken.unjoined:,} outcomes have no exposure of this surface")
+            paths, origin, mapping = [table], file_digest(table), ColumnMapping()
+        elif databases and source.query is not None:
+            table = table.with_suffix(".csv")
+            download_query(databases[0], source.query, first, last, table)
+            paths, origin, mapping = [table], file_digest(table), mapping or ColumnMapping()
+        else:
+            objects = [text for text in source.interactions if is_object_uri(text)]
+            paths = [Path(text) for text in source.interactions if not is_object_uri(text)]
+            if objects:
+                copies, tags = download_objects(objects, Path(scratch))
+                origin = [tags, [(str(path), path.stat().st_mtime_ns) for path in paths]]
+                paths += copies
+        quarantine = reading.quarantine or workspace.folder / "ingest.bad.jsonl"
+        limit = BadRowLimit.parse(reading.max_bad_rows)
+        yield BuildInput(find_input_files(paths), mapping, limit, quarantine, begin), origin
+
+
+def _audit(
+    of: SurfaceOptions, at: RegistryOptions, published: Published, gates: list[GateResult], comment: str
+) -> None:
+    """Enter a new release into the audit trail; gates that failed are named there."""
+    failed = [str(gate) for gate in gates if gate.status == "fail"]
+    if not published.is_new and not failed:
+        return
+    manifest = published.manifest
+    words = [comment] if comment else []
+    if failed:
+        words.append(f"forced past {len(failed)} failed gates: {'; '.join(failed)}")
+    action = "publish" if not failed else "force_publish"
+    at.record(of.tenant, of.surface, action, manifest.parent, manifest.version, ". ".join(words))
+
+
+def _print_ingested(report: Ingested) -> None:
+    print(
+        f"ingested {report.rows:,} rows: {report.days:,} days, {report.days_changed:,} changed, "
+        f"{report.days_kept:,} kept; {report.duplicates:,} duplicates and {report.other:,} others left out"
+    )
+    if report.bad:
+        print_warning(f"{report.bad:,} bad rows put aside in {report.quarantine}")
+
+
+def _print_gates(results: list[GateResult]) -> None:
+    rows = [(one.gate, one.status, one.value, one.limit, one.where) for one in results]
+    print_table(("gate", "status", "value", "limit", "where"), rows)
+
+
+def _print_built(built: list[Built]) -> None:
+    rows = [
+        (one.kind, one.bytes, "built" if one.is_new else "up to date", short(one.sha256)) for one in built
+    ]
+    print_table(("kind", "bytes", "", "sha256"), rows)
+
+
+def _print_published(published: Published) -> None:
+    manifest = published.manifest
+    verb = "published" if published.is_new else "is current already:"
+    print(f"{manifest.tenant}/{manifest.surface} {verb} {manifest.version}")

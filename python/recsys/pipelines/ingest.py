@@ -1,0 +1,246 @@
+"""Raw interactions to canonical ones: those of a tenant and surface, each once, a Parquet file for each day.
+
+A day's file is replaced as a whole, and only if its rows differ; the order of the input does not matter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from datetime import date
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from msgspec import Struct
+
+from recsys.artifacts.atomic_files import read_pieces, write_atomically
+from recsys.pipelines.build.request import BuildInput
+from recsys.pipelines.input.columns import INTERACTION_COLUMNS, MAPPED_INTERACTION_COLUMNS
+from recsys.pipelines.input.quarantine import Quarantine
+from recsys.pipelines.input.reader import RowSource, read_rows
+from recsys.pipelines.workspace import (
+    Checkpoints,
+    DayCheckpoint,
+    PipelineError,
+    Workspace,
+    days_between,
+    file_digest,
+    source_of,
+)
+
+_RECIPE = 1
+"""Counts the changes of what this module writes for the same input."""
+
+_COLUMNS: dict[str, pa.DataType] = {
+    "ts": pa.int64(),
+    "session_id": pa.string(),
+    "item_id": pa.string(),
+    "user_id": pa.string(),
+    "segment": pa.string(),
+    "request_id": pa.string(),
+    "event_type": pa.string(),
+    "value": pa.float64(),
+    "rank": pa.int64(),
+}
+"""The canonical columns, in order of sorting; ``ts`` in Unix milliseconds, written as a UTC timestamp."""
+
+_BUFFER_ROWS = 2_000_000
+_DAY_MS = 86_400_000
+_EPOCH = date(1970, 1, 1)
+
+
+class Ingested(Struct, frozen=True, omit_defaults=True):
+    """What an ingest did; ``other`` rows are not of this tenant, surface, segment and range."""
+
+    rows: int
+    duplicates: int
+    bad: int
+    other: int
+    days: int
+    days_changed: int
+    days_kept: int
+    quarantine: str | None = None
+
+
+def ingest(
+    workspace: Workspace,
+    given: BuildInput,
+    first: date,
+    last: date,
+    *,
+    origin: object = None,
+    segment: str | None = None,
+    incremental: bool = False,
+) -> Ingested:
+    """Bring the days ``first`` to ``last`` of the workspace up to date with the input.
+
+    ``origin`` names the input where the files are only copies of it. A day whose input has not changed is
+    left alone; ``incremental`` reads only for the days that were never ingested. Raises
+    :class:`PipelineError` when the input has no row for this tenant, surface and range, and what reading
+    raises; then no day has changed.
+    """
+    files = [(str(file.path), file.size, file.path.stat().st_mtime_ns) for file in given.files]
+    source = source_of(_RECIPE, origin or files, given.mapping, workspace.tenant, workspace.surface, segment)
+    wanted = days_between(first, last)
+    with workspace.locked():
+        known = workspace.checkpoints().days
+        stale = [
+            day
+            for day in wanted
+            if not _is_current(workspace, day, known.get(str(day)), None if incremental else source)
+        ]
+        if not stale:
+            return Ingested(0, 0, 0, 0, len(wanted), 0, len(wanted))
+        with TemporaryDirectory(prefix=".ingest-", dir=_make(workspace.folder)) as scratch:
+            return _ingest_days(workspace, given, stale, Path(scratch), segment, source, len(wanted))
+
+
+def _is_current(workspace: Workspace, day: date, known: DayCheckpoint | None, source: str | None) -> bool:
+    if known is None or source not in (None, known.source):
+        return False
+    path = workspace.day_file(day)
+    return path.is_file() if known.rows else not path.exists()
+
+
+def _ingest_days(
+    workspace: Workspace,
+    given: BuildInput,
+    days: list[date],
+    scratch: Path,
+    segment: str | None,
+    source: str,
+    n_wanted: int,
+) -> Ingested:
+    counts = _spread(workspace, given, set(days), scratch, segment)
+    if not counts.used:
+        raise PipelineError(
+            f"no interaction of {workspace.tenant}/{workspace.surface} between {days[0]} and {days[-1]}: "
+            f"{counts.rows:,} rows read, {counts.bad:,} of them bad, {counts.other:,} of others or other days"
+        )
+    advance = given.begin("writing days", len(days))
+    checkpoints = workspace.checkpoints()
+    stale = {str(day) for day in days}
+    known = {day: known for day, known in checkpoints.days.items() if day not in stale}
+    workspace.remember(
+        Checkpoints(known, checkpoints.builds)
+    )  # a run that is killed from here on is run again
+    changed = duplicates = 0
+    for day in days:
+        before = checkpoints.days.get(str(day))
+        known[str(day)] = after = _write_day(workspace, day, scratch, source)
+        duplicates += after.duplicates
+        changed += before is None or before.sha256 != after.sha256
+        workspace.remember(Checkpoints(known, checkpoints.builds))
+        advance(1)
+    quarantine = str(given.quarantine) if counts.bad and given.quarantine else None
+    return Ingested(
+        counts.used, duplicates, counts.bad, counts.other, n_wanted, changed, n_wanted - len(days), quarantine
+    )
+
+
+class _Counts(Struct):
+    rows: int = 0
+    bad: int = 0
+    other: int = 0
+    used: int = 0
+
+
+def _spread(
+    workspace: Workspace, given: BuildInput, days: set[date], scratch: Path, segment: str | None
+) -> _Counts:
+    """Read all input and append the rows of each day to a file of its own."""
+    columns = INTERACTION_COLUMNS if given.mapping is None else MAPPED_INTERACTION_COLUMNS
+    source = RowSource(given.files, columns, given.mapping, closed=True)
+    advance = given.begin("reading interactions", source.total_bytes)
+    numbers = pa.array(sorted((day - _EPOCH).days for day in days), pa.int64())
+    counts = _Counts()
+    buffered: list[pa.Table] = []
+    with ExitStack() as stack, Quarantine(given.quarantine, given.limit) as quarantine:
+        writers: dict[int, pq.ParquetWriter] = {}
+        for table in read_rows(source, quarantine, advance):
+            rows = _select(table, workspace, segment, numbers)
+            counts.used += rows.num_rows
+            buffered.append(rows)
+            if sum(part.num_rows for part in buffered) >= _BUFFER_ROWS:
+                _flush(buffered, writers, scratch, stack)
+        _flush(buffered, writers, scratch, stack)
+        counts.rows, counts.bad = quarantine.rows, quarantine.bad
+        counts.other = counts.rows - counts.bad - counts.used
+        quarantine.check()
+    return counts
+
+
+def _select(table: pa.Table, workspace: Workspace, segment: str | None, days: pa.Array[Any]) -> pa.Table:
+    keep = pc.is_in(_day_numbers(table), value_set=days).to_numpy()
+    for name, chosen in (("tenant", workspace.tenant), ("surface", workspace.surface), ("segment", segment)):
+        if chosen is not None and name in table.column_names:
+            keep = keep & pc.equal(table[name], pa.scalar(chosen)).fill_null(False).to_numpy()
+    rows = table.filter(pa.array(keep))
+    columns = {
+        name: rows[name].cast(kind) if name in rows.column_names else _nulls(rows.num_rows, kind)
+        for name, kind in _COLUMNS.items()
+    }
+    if segment is not None:
+        columns["segment"] = pa.repeat(pa.scalar(segment), rows.num_rows)
+    return pa.table(columns)
+
+
+def _nulls(rows: int, kind: pa.DataType) -> pa.Array[Any]:
+    return pa.array(np.full(rows, None), kind)
+
+
+def _day_numbers(table: pa.Table) -> pa.ChunkedArray[Any]:
+    return pc.floor(pc.divide(table["ts"].cast(pa.float64()), float(_DAY_MS))).cast(pa.int64())
+
+
+def _flush(
+    buffered: list[pa.Table], writers: dict[int, pq.ParquetWriter], scratch: Path, stack: ExitStack
+) -> None:
+    if not buffered:
+        return
+    table = pa.concat_tables(buffered)
+    buffered.clear()
+    numbers = _day_numbers(table)
+    for number in np.unique(numbers.to_numpy()).tolist():
+        if number not in writers:
+            path = scratch / f"{number}.parquet"
+            writers[number] = stack.enter_context(pq.ParquetWriter(path, table.schema))
+        writers[number].write_table(table.filter(pc.equal(numbers, pa.scalar(number, pa.int64()))))
+
+
+def _write_day(workspace: Workspace, day: date, scratch: Path, source: str) -> DayCheckpoint:
+    """Put a day's rows in order, each once, and replace its file if that differs."""
+    raw = scratch / f"{(day - _EPOCH).days}.parquet"
+    target = workspace.day_file(day)
+    if not raw.exists():
+        target.unlink(missing_ok=True)
+        return DayCheckpoint(source, "", 0, 0)
+    table = pq.read_table(raw)
+    raw.unlink()
+    unique = table.group_by(list(_COLUMNS), use_threads=False).aggregate([])
+    unique = unique.sort_by([(name, "ascending") for name in _COLUMNS])
+    times = unique["ts"].cast(pa.timestamp("ms", "UTC"))
+    unique = unique.set_column(0, pa.field("ts", pa.timestamp("ms", "UTC")), times)
+    made = scratch / "day.parquet"
+    pq.write_table(unique, made, compression="zstd")
+    digest = file_digest(made)
+    if not target.is_file() or file_digest(target) != digest:
+        write_atomically(target, read_pieces(made))
+    return DayCheckpoint(source, digest, unique.num_rows, table.num_rows - unique.num_rows)
+
+
+def _make(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def canonical_files(workspace: Workspace, first: date, last: date) -> Iterator[Path]:
+    """Yield the canonical files of a range of days, in order."""
+    for day, checkpoint in workspace.days(first, last).items():
+        if checkpoint.rows:
+            yield workspace.day_file(day)

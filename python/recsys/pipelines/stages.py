@@ -1,0 +1,165 @@
+"""The stages after ``ingest``: validate, build and publish, each on what the one before left."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from datetime import date
+from pathlib import Path
+
+from msgspec import Struct
+
+from recsys._native import Catalog
+from recsys.artifacts.atomic_files import TEMPORARY
+from recsys.artifacts.publish import publish_release
+from recsys.artifacts.registry import Registry
+from recsys.contracts.errors import UsageError
+from recsys.contracts.manifest import CATALOG, Manifest
+from recsys.contracts.pipeline import PipelineSettings
+from recsys.pipelines.build.catalog import build_catalog
+from recsys.pipelines.build.request import BeginStage, BuildInput, unseen
+from recsys.pipelines.gates import GateResult, check_artifacts, check_interactions, refuse_failures
+from recsys.pipelines.ingest import canonical_files
+from recsys.pipelines.input.files import find_input_files
+from recsys.pipelines.input.mapping import ColumnMapping
+from recsys.pipelines.kinds import KINDS, Resources
+from recsys.pipelines.workspace import (
+    BuildCheckpoint,
+    Checkpoints,
+    PipelineError,
+    Workspace,
+    file_digest,
+    source_of,
+)
+
+_RECIPE = 1
+_ARTIFACT_ENDING = ".rsa"
+
+
+class Built(Struct, frozen=True):
+    """One artifact of the workspace; ``is_new`` is false when it was up to date."""
+
+    kind: str
+    path: str
+    sha256: str
+    bytes: int
+    is_new: bool
+
+
+class Published(Struct, frozen=True):
+    """A release, whether it is another than before, and the gates on its artifacts."""
+
+    manifest: Manifest
+    is_new: bool
+    gates: list[GateResult]
+
+
+def prepare_catalog(workspace: Workspace, paths: Sequence[Path], *, begin: BeginStage = unseen) -> Built:
+    """Build the workspace's catalog from item files, or take over a catalog artifact, unless it is current.
+
+    Without paths the catalog that was built last stays; raises :class:`PipelineError` when there is none.
+    """
+    out = workspace.artifact(CATALOG)
+    if not paths:
+        if not out.is_file():
+            raise PipelineError(f"there is no catalog in {workspace.folder}: give one with --catalog")
+        return Built(CATALOG, str(out), file_digest(out), out.stat().st_size, is_new=False)
+    if len(paths) == 1 and paths[0].suffix == _ARTIFACT_ENDING:
+        Catalog.open(str(paths[0]))
+        source = source_of(_RECIPE, file_digest(paths[0]))
+        return _once(workspace, CATALOG, source, lambda made: _copy(paths[0], made))
+    given = BuildInput(find_input_files(paths), begin=begin)
+    source = source_of(_RECIPE, [file_digest(file.path) for file in given.files])
+    return _once(workspace, CATALOG, source, lambda made: build_catalog(given, made).sha256)
+
+
+def validate(workspace: Workspace, first: date, last: date, settings: PipelineSettings) -> list[GateResult]:
+    """Run the gates on the interactions of a range of days; tells, and raises nothing for one that fails."""
+    catalog = Catalog.open(prepare_catalog(workspace, ()).path)
+    return check_interactions(workspace, first, last, catalog, settings.gates)
+
+
+def build(
+    workspace: Workspace,
+    kind: str,
+    first: date,
+    last: date,
+    settings: PipelineSettings,
+    *,
+    resources: Resources | None = None,
+    begin: BeginStage = unseen,
+) -> Built:
+    """Build a kind from the canonical days of a range, unless it is current already.
+
+    Raises :class:`UsageError` for a kind that is not known, :class:`PipelineError` without interactions.
+    """
+    how = KINDS.get(kind)
+    if how is None:
+        raise UsageError(f"{kind}: there is no such kind; there are {', '.join(KINDS)}")
+    files = list(canonical_files(workspace, first, last))
+    if not files:
+        raise PipelineError(f"nothing is ingested for {first} to {last} in {workspace.folder}")
+    catalog = prepare_catalog(workspace, ())
+    days = {str(day): known.sha256 for day, known in workspace.days(first, last).items()}
+    source = source_of(_RECIPE, kind, days, catalog.sha256, how.settings(settings), settings.event_weights)
+    given = BuildInput(find_input_files(files), ColumnMapping(), begin=begin)
+
+    def write(out: Path) -> str:
+        mapped = Catalog.open(catalog.path)
+        return how.build(mapped, given, out, settings, resources or Resources()).sha256
+
+    return _once(workspace, kind, source, write)
+
+
+def publish(
+    workspace: Workspace,
+    registry: Registry,
+    settings: PipelineSettings,
+    *,
+    kinds: Sequence[str] | None = None,
+    force: bool = False,
+    backfill: bool = False,
+) -> Published:
+    """Publish the catalog and the signals of the workspace that ``kinds`` (default: the settings) name.
+
+    Raises :class:`~recsys.pipelines.gates.GateError` when an artifact's size is out of bounds, unless
+    ``force``.
+    """
+    files = {kind: workspace.artifact(kind) for kind in (CATALOG, *(kinds or settings.kinds))}
+    for kind, path in files.items():
+        if not path.is_file():
+            raise PipelineError(f"{kind} is not built yet in {workspace.folder}: run the stage build {kind}")
+    current = registry.current(workspace.tenant, workspace.surface)
+    gates = check_artifacts(files, None if current is None else current.manifest, settings.gates)
+    if not force:
+        refuse_failures(gates)
+    manifest = publish_release(registry, workspace.tenant, workspace.surface, files, backfill=backfill)
+    is_new = current is None or current.manifest.version != manifest.version
+    return Published(manifest, is_new, gates)
+
+
+def _once(workspace: Workspace, kind: str, source: str, write: Callable[[Path], str]) -> Built:
+    """Write the artifact of a kind unless that was done from the same source and the file is still that."""
+    out = workspace.artifact(kind)
+    with workspace.locked():
+        known = workspace.checkpoints().builds.get(kind)
+        if (
+            known is not None
+            and known.source == source
+            and out.is_file()
+            and file_digest(out) == known.sha256
+        ):
+            return Built(kind, str(out), known.sha256, out.stat().st_size, is_new=False)
+        made = out.with_name(f"{TEMPORARY}{out.name}")
+        out.parent.mkdir(parents=True, exist_ok=True)
+        sha256 = write(made)
+        made.replace(out)
+        before = workspace.checkpoints()
+        builds = before.builds | {kind: BuildCheckpoint(source, sha256)}
+        workspace.remember(Checkpoints(before.days, builds))
+    return Built(kind, str(out), sha256, out.stat().st_size, is_new=True)
+
+
+def _copy(path: Path, out: Path) -> str:
+    shutil.copyfile(path, out)
+    return file_digest(out)
