@@ -125,7 +125,7 @@ def gather_facts(
         exposures=_logs(logs, "exposures", tenant),
         outcomes=_logs(logs, "outcomes", tenant),
         files=files,
-        exposed_secrets=_exposed_secrets(data_dir / "control"),
+        exposed_secrets=exposed_secrets(data_dir / "control"),
         probe=probe,
         troubles=tuple(troubles),
     )
@@ -170,7 +170,7 @@ def _logs(files: Iterable[LogFile], kind: str, tenant: str) -> Logs:
     return Logs(len(of_kind), sum(file.bytes for file in of_kind), min(days, default=None))
 
 
-def _exposed_secrets(folder: Path) -> tuple[str, ...]:
+def exposed_secrets(folder: Path) -> tuple[str, ...]:
     """Return the files and folders of the store that others than its owner may open."""
     others = stat.S_IRWXG | stat.S_IRWXO
     paths = (folder, folder / SECRET_FILE, folder / "data.mdb")

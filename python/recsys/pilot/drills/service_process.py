@@ -13,10 +13,10 @@ from types import TracebackType
 from typing import IO, Self
 
 import psutil
-from prometheus_client.parser import text_string_to_metric_families
 
 from recsys.contracts.errors import RecsysError
 from recsys.pilot.asking import Answer, ask
+from recsys.pilot.metrics_text import MetricsText
 
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 20.0
@@ -75,14 +75,7 @@ class ServiceProcess:
 
     def metric(self, name: str, **labels: str) -> float:
         """Return the sum of the samples of a series that have these labels; 0 without any."""
-        answer = self.get("/metrics")
-        families = text_string_to_metric_families(answer.body.decode())
-        return sum(
-            sample.value
-            for family in families
-            for sample in family.samples
-            if sample.name == name and labels.items() <= sample.labels.items()
-        )
+        return MetricsText(self.get("/metrics").body.decode()).total(name, **labels)
 
     def _read_url(self) -> str:
         assert self._process.stdout is not None  # noqa: S101 - it is a pipe

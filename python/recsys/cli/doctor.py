@@ -1,0 +1,52 @@
+"""``recsys doctor``: what is wrong with a running or a dead service."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import cyclopts
+from cyclopts import Parameter
+
+from recsys.cli.console import FAILED, OK, JsonFlag, print_json, print_table
+from recsys.cli.releases import IN_DATA_FOLDER, RegistryOptions
+from recsys.cli.store_options import control_plane
+
+app = cyclopts.App(name="doctor")
+
+
+@app.default
+def doctor(
+    *,
+    url: Annotated[str, Parameter(help="Where the service should answer.")] = "http://127.0.0.1:8000",
+    given: RegistryOptions = IN_DATA_FOLDER,
+    every: Annotated[bool, Parameter(name="--all", negative="", help="Show what is well too.")] = False,
+    json: JsonFlag = False,
+) -> int:
+    """Look at the service, its store, its releases and its disk; exits 1 when something is wrong."""
+    from recsys.pilot.asking import check_url
+    from recsys.pilot.doctor import examine_data, examine_service
+
+    sights = examine_service(check_url(url))
+    with control_plane(given.where) as plane:
+        sights += examine_data(plane, given.open(), given.where.data_dir)
+    is_well = all(sight.is_well for sight in sights)
+    if json:
+        print_json(sights)
+        return OK if is_well else FAILED
+    shown = [sight for sight in sights if every or not sight.is_well or sight.what == "changes"]
+    print_table(
+        ["", "what", "evidence", "runbook", "next"],
+        [
+            (
+                "ok" if one.is_well else "TROUBLE",
+                one.what,
+                one.evidence,
+                f"docs/runbooks/{one.runbook}.md" if one.runbook else "",
+                one.next,
+            )
+            for one in shown
+        ],
+    )
+    if is_well:
+        print(f"nothing is wrong: {len(sights)} things were looked at")
+    return OK if is_well else FAILED
