@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ import pytest
 from recsys.control.lmdb_store import LmdbStore
 from recsys.control.locations import StoreLocation
 from recsys.control.plane import ControlPlane
+from recsys.control.rows import RowSetName, find_row_set, read_chunks
 from recsys.control.store import Table
 
 WRITER = Path(__file__).with_name("writer_process.py")
@@ -44,7 +46,16 @@ def test_what_was_acknowledged_survives_kills_at_random_moments(location: StoreL
         # At most one change was committed and not yet told when the kill came.
         told = len(acknowledged)
         assert acknowledged in (audited[-told:], audited[-told - 1 : -1])
-        assert plane.document("demo", "config").revision.version == audited[-1]
+        versions = [after for after in audited if not str(after).startswith("rows ")]
+        assert plane.document("demo", "config").revision.version == versions[-1]
+        loads = [int(str(after)[5:]) for after in audited if str(after).startswith("rows ")]
+        with plane.read() as reader:
+            for number in loads[-20:]:
+                name = RowSetName("popularity", "home", "default", date(2026, 1, number % 28 + 1))
+                last = max(one for one in loads if (one - number) % 28 == 0)
+                found = find_row_set(reader, "demo", name)
+                assert found is not None
+                assert next(read_chunks(reader, "demo", found)) == b"%d-0" % last * 500
         plane.put("demo", "config", b"{}", author="after")
         plane.close()
 

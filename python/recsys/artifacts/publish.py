@@ -120,7 +120,7 @@ def refuse_going_back(manifest: Manifest, current: Current | None) -> None:
 def _manifest_of(
     tenant: str, surface: str, reports: Mapping[str, _Report], current: Current | None, now: datetime
 ) -> Manifest:
-    artifacts = {kind: _entry_of(reports[kind]) for kind in sorted(reports)}
+    artifacts = {kind: entry_of(reports[kind]) for kind in sorted(reports)}
     manifest = Manifest(
         v=1,
         tenant=check_name(tenant, "tenant"),
@@ -133,7 +133,8 @@ def _manifest_of(
     return give_version(manifest)
 
 
-def _entry_of(report: _Report) -> ArtifactEntry:
+def entry_of(report: _Report) -> ArtifactEntry:
+    """Return what a manifest says of a file that :func:`check_files` has read."""
     about = report.metadata
     sizes = {"items": about.n_items, "keys": about.n_keys, "entries": about.n_entries}
     counts = {name: size for name, size in sizes.items() if size is not None} | about.counts

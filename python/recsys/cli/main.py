@@ -28,6 +28,7 @@ GROUPS: dict[str, str] = {
     "signals": "Serve from rows: load them, list them, drop days, compile them.",
     "audit": "Read and verify the audit trail.",
     "logs": "List, compact, ship and clear the event logs.",
+    "erase": "Remove one user from logs, signals and audit comments.",
     "backup": "Copy the control store while it is in use.",
     "restore": "Make the control store what it was at a backup.",
     "eval": "Check logs, and convert public ones.",

@@ -59,10 +59,12 @@ def recover(log: Path) -> None:
         left_over.unlink()
 
 
-def write_durably(path: Path, data: bytes) -> None:
+def write_durably(path: Path, data: bytes, *, mode: int | None = None) -> None:
     """Write a whole file, or none: temporary name, sync, rename, sync of the folder."""
     temporary = path.with_name(f".{path.name}{TEMPORARY_SUFFIX}")
     with temporary.open("wb") as file:
+        if mode is not None:
+            os.fchmod(file.fileno(), mode)
         file.write(data)
         file.flush()
         os.fsync(file.fileno())

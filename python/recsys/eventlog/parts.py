@@ -23,6 +23,10 @@ MAX_PART_AGE_S = 3600.0
 _CHECK_INTERVAL_S = 1.0
 _NEW_PART_S = 5.0
 _AGE_MARGIN_S = 60.0
+_ROTATE_FILE = ".rotate"
+ROTATED_AFTER_S = 2 * _CHECK_INTERVAL_S
+"""So long after :func:`ask_to_rotate`, no line goes to a part that was there before, unless its writer
+stood still between looking and writing."""
 
 
 class PartWriter:
@@ -46,6 +50,7 @@ class PartWriter:
         self._opened_at = 0.0
         self._checked_at = 0.0
         self._number = 0
+        self._rotation = 0
 
     @property
     def folder(self) -> Path:
@@ -85,10 +90,12 @@ class PartWriter:
         self._checked_at = now
         # A clock that was set back ends the part too, so that names keep telling the order of what follows.
         is_old = not 0 <= now - self._opened_at < self._max_age_s
-        return is_old or os.fstat(file.fileno()).st_nlink == 0
+        is_asked = _rotation_of(self._folder) != self._rotation
+        return is_old or is_asked or os.fstat(file.fileno()).st_nlink == 0
 
     def _open(self, now: float) -> AppendFile:
         self._folder.mkdir(parents=True, exist_ok=True)
+        self._rotation = _rotation_of(self._folder)
         stamp = datetime.fromtimestamp(now, UTC).strftime("%Y%m%dT%H%M%S.%f")[:-3]
         name = f"{stamp}Z-{os.getpid():08d}-{self._number:06d}{PART_SUFFIX}"
         file = AppendFile(self._folder / name, 0o640)
@@ -97,6 +104,20 @@ class PartWriter:
         self._size = 0
         self._opened_at = self._checked_at = now
         return file
+
+
+def ask_to_rotate(folder: Path) -> None:
+    """Make every writer of a folder go on to a new part before its next line, at most a second from now."""
+    path = folder / _ROTATE_FILE
+    path.touch()
+    os.utime(path, ns=(time.time_ns(), time.time_ns()))
+
+
+def _rotation_of(folder: Path) -> int:
+    try:
+        return (folder / _ROTATE_FILE).stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0
 
 
 def opened_at(part: Path) -> float | None:

@@ -48,7 +48,9 @@ class Shipped(Struct, frozen=True):
 
 
 def ship_logs(logs: Path, url: str) -> Shipped:
-    """Send every compacted file that has no receipt for ``url`` (``s3://bucket/prefix``, ``file:///folder``)."""
+    """Send every compacted file that has no receipt for ``url`` (``s3://bucket/prefix``,
+    ``file:///folder``).
+    """
     store = open_store(url)
     files = n_bytes = found = 0
     for kind in LOG_KINDS:

@@ -1,0 +1,1 @@
+"""Erasure: what is known of one user leaves logs, signals and audit comments."""
