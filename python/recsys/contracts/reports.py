@@ -97,7 +97,10 @@ class PairedComparison(Struct, frozen=True):
 
 
 class OfflineReport(Struct, frozen=True):
-    """``offline``: ranking quality of one or two systems against the outcomes of the same requests."""
+    """``offline``: ranking quality of one or two systems against the outcomes of the same requests.
+
+    ``requests`` were exposed in the time span; those with a relevant outcome are the cases, of ``users``.
+    """
 
     precision_divides_by: Literal["list_length", "k"]
     relevance: Literal["click", "conversion", "any"]
@@ -105,6 +108,10 @@ class OfflineReport(Struct, frozen=True):
     slices: list[SliceMetrics]
     slices_below_minimum: int
     comparison: list[PairedComparison]
+    requests: int | None = None
+    users: int | None = None
+    popularity_from: str | None = None
+    catalog_from: str | None = None
 
 
 class Report(Struct, frozen=True):

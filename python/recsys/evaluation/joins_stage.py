@@ -100,7 +100,7 @@ def stage_logs(
         own.execute("CREATE TABLE contexts (ctx UBIGINT, pairs MAP(VARCHAR, VARCHAR))")
         writer = _ContextWriter(own)
         scan = Scan(inspector, writer.add, oldest, newest, with_names)
-        staged = {role: _stage(connection, scan, role, inputs.of(role)) for role in ROLES}
+        staged = {role: stage_log(connection, scan, role, inputs.of(role), role) for role in ROLES}
         writer.flush()
     # Exposures and ranked lists may share a context.
     connection.execute(
@@ -109,7 +109,10 @@ def stage_logs(
     return staged
 
 
-def _stage(connection: duckdb.DuckDBPyConnection, scan: Scan, role: Role, sources: list[Source]) -> Staged:
+def stage_log(
+    connection: duckdb.DuckDBPyConnection, scan: Scan, role: Role, sources: list[Source], table: str
+) -> Staged:
+    """Make ``table`` of the sources of one log, without duplicates, and return what was read."""
     lines = 0
     raised: list[BaseException] = []
 
@@ -128,20 +131,20 @@ def _stage(connection: duckdb.DuckDBPyConnection, scan: Scan, role: Role, source
     schema = schema_of(role, with_names=scan.with_names)
     rows = pa.RecordBatchReader.from_batches(schema, read())  # noqa: F841 - DuckDB finds it by its name
     try:
-        connection.execute(f"CREATE TABLE {role} AS FROM rows")
+        connection.execute(f"CREATE TABLE {table} AS FROM rows")
     except duckdb.Error:
         if raised:
             raise raised[0] from None
         raise
-    records = _count(connection, role)
+    records = _count(connection, table)
     if role in ("exposures", "ranklists"):
-        connection.execute(_SEVERAL.format(table=role))
-        copies, conflicts = connection.execute(_COUNT_SEVERAL.format(table=role)).fetchall()[0]
+        connection.execute(_SEVERAL.format(table=table))
+        copies, conflicts = connection.execute(_COUNT_SEVERAL.format(table=table)).fetchall()[0]
         if copies or conflicts:
-            connection.execute(_DROP_LATER.format(table=role))
+            connection.execute(_DROP_LATER.format(table=table))
         return Staged(lines, records, copies, conflicts)
-    connection.execute(_DROP_COPIES.format(table=role))
-    return Staged(lines, records, records - _count(connection, role))
+    connection.execute(_DROP_COPIES.format(table=table))
+    return Staged(lines, records, records - _count(connection, table))
 
 
 def _count(connection: duckdb.DuckDBPyConnection, table: str) -> int:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import numpy as np
+
+from recsys.evaluation.ranking_metrics.listed import Listed
 
 
-def coverage(lists: Sequence[Sequence[str]], catalog: Collection[str]) -> float:
-    """Return the share (0..1) of ``catalog`` in any list; items outside of it do not count, an empty one
-    gives 0."""
-    known = set(catalog)
-    recommended = {item for listed in lists for item in listed}
-    return len(recommended & known) / len(known) if known else 0.0
+def coverage(listed: Listed) -> float:
+    """Return the share (0..1) of the catalog in any list; items outside of it do not count, an empty one
+    gives 0.
+    """
+    known = np.unique(listed.items[listed.items < listed.n_catalog])
+    return len(known) / listed.n_catalog if listed.n_catalog else 0.0

@@ -64,6 +64,27 @@ def judge(lists: Sequence[Sequence[str]], grades: Sequence[Mapping[str, float]])
     )
 
 
+def judge_hits(
+    lengths: Ints, hits: tuple[Ints, Ints, Floats], relevant: tuple[Ints, Floats], depth: int
+) -> Judged:
+    """Return the matrices of ``len(lengths)`` lists from columns, without a step per list.
+
+    ``hits``: list number, place from 1 and grade of each relevant item that is listed, at its first place;
+    ``relevant``: list number and grade of each relevant item, by list and from the largest grade down. The
+    gains are ``depth`` wide, more where a hit stands deeper.
+    """
+    n = len(lengths)
+    owner, place, grade = hits
+    gains = np.zeros((n, max(depth, int(place.max(initial=0)))))
+    gains[owner, place - 1] = grade
+    of, grades = relevant
+    counts = np.bincount(of, minlength=n).astype(np.int64)
+    ideal = np.zeros((n, int(counts.max(initial=0))))
+    starts = np.cumsum(counts) - counts
+    ideal[of, np.arange(len(of)) - starts[of]] = grades
+    return Judged(gains=gains, lengths=lengths, relevant=counts, ideal=ideal)
+
+
 def ratio(numerator: npt.NDArray[np.number], denominator: npt.NDArray[np.number]) -> Floats:
     """Return ``numerator / denominator`` by element, 0 where the denominator is 0."""
     result = np.zeros(np.shape(numerator), dtype=np.float64)

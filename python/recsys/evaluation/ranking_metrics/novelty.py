@@ -1,24 +1,18 @@
-"""Novelty: mean self-information, -log2 of an item's share of interactions (Zhou et al., PNAS 2010)."""
+"""Novelty: mean self-information, -log2 of an item's share of interactions (Zhou et al., PNAS 107, 2010)."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
-
 import numpy as np
 
-from recsys.evaluation.ranking_metrics.judged import Floats
+from recsys.evaluation.ranking_metrics.judged import Floats, Ints
+from recsys.evaluation.ranking_metrics.listed import Listed
 
 
-def novelty(lists: Sequence[Sequence[str]], counts: Mapping[str, int]) -> Floats:
-    """Return the mean bits per item of each list, ``(n,)``; an unseen item counts as seen once, an empty
-    list is 0."""
-    total = max(sum(counts.values()), 1)
-    return np.array(
-        [
-            sum(math.log2(total / max(counts.get(item, 0), 1)) for item in listed) / len(listed)
-            if listed
-            else 0.0
-            for listed in lists
-        ]
-    )
+def novelty(listed: Listed, counts: Ints) -> Floats:
+    """Return the mean bits per item of each list, ``(n,)``; an empty list is 0.
+
+    ``counts`` has the interactions of every code; an item without any counts as seen once.
+    """
+    total = max(int(counts.sum()), 1)
+    bits = np.log2(total / np.maximum(counts, 1))
+    return listed.mean_per_list(bits[listed.items])

@@ -1,24 +1,23 @@
 """Personalisation: one minus the mean overlap of the lists of two requests, as cosine of their item sets.
 
 With binary item vectors the mean over all pairs needs no pairs: it is (|sum of unit vectors|^2 - m) / (m
-(m - 1)).
+(m - 1)). The inter-list distance of Zhou et al., PNAS 107 (2010), for lists of any length.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Sequence
+import numpy as np
+
+from recsys.evaluation.ranking_metrics.listed import Listed
 
 
-def personalisation(lists: Sequence[Sequence[str]]) -> float:
+def personalisation(listed: Listed) -> float:
     """Return 0 (all lists alike) to 1 (no two share an item), over non-empty lists; 0 below two of them."""
-    sets = [set(listed) for listed in lists if listed]
-    if len(sets) < 2:
+    sets = listed.distinct()
+    lengths = sets.lengths
+    m = int((lengths > 0).sum())
+    if m < 2:
         return 0.0
-    total: defaultdict[str, float] = defaultdict(float)
-    for items in sets:
-        for item in items:
-            total[item] += len(items) ** -0.5
-    m = len(sets)
-    overlap = (sum(weight * weight for weight in total.values()) - m) / (m * (m - 1))
+    total = np.bincount(sets.items, weights=np.repeat(np.maximum(lengths, 1) ** -0.5, lengths))
+    overlap = (float((total * total).sum()) - m) / (m * (m - 1))
     return min(max(1 - overlap, 0.0), 1.0)

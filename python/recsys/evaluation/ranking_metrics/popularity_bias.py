@@ -1,23 +1,23 @@
-"""Popularity bias: the mean popularity of the recommended items (ARP; Yin et al., VLDB 2012), as share
-of the top item."""
+"""Popularity bias: the mean popularity of the recommended items, as share of the top item.
+
+The average recommendation popularity (ARP) of Yin et al., Challenging the long tail recommendation, PVLDB 5
+(2012), scaled to 0..1.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
 import numpy as np
 
-from recsys.evaluation.ranking_metrics.judged import Floats
+from recsys.evaluation.ranking_metrics.judged import Floats, Ints
+from recsys.evaluation.ranking_metrics.listed import Listed
 
 
-def popularity_bias(lists: Sequence[Sequence[str]], counts: Mapping[str, int]) -> Floats:
-    """Return per list, ``(n,)``, the mean of count / largest count (0..1); 0 for an empty list."""
-    largest = max(counts.values(), default=0)
+def popularity_bias(listed: Listed, counts: Ints) -> Floats:
+    """Return per list, ``(n,)``, the mean of count / largest count (0..1); 0 for an empty list.
+
+    ``counts`` has the interactions of every code.
+    """
+    largest = int(counts.max(initial=0))
     if largest <= 0:
-        return np.zeros(len(lists))
-    return np.array(
-        [
-            sum(counts.get(item, 0) for item in listed) / (largest * len(listed)) if listed else 0.0
-            for listed in lists
-        ]
-    )
+        return np.zeros(len(listed))
+    return listed.mean_per_list(counts[listed.items] / largest)
