@@ -36,7 +36,7 @@ prerequisites:
 
 .venv/.installed: .venv/.created pyproject.toml .ci/constraints.txt $(RUST_SOURCES)
 	$(PIP) maturin
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(PIP) --no-build-isolation --editable '.[auth,eval,pilot]'
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(PIP) --no-build-isolation --editable '.[auth,eval,otel,pilot]'
 	@touch $@
 
 .venv/.demo-data: .venv/.created

@@ -38,6 +38,8 @@ def serve(
     drain: Annotated[
         float | None, Parameter(env_var="RECSYS_DRAIN", validator=Number(gte=0, lte=600))
     ] = None,
+    log_requests: Annotated[bool, Parameter(env_var="RECSYS_LOG_REQUESTS", negative="")] = False,
+    traces: Annotated[bool, Parameter(env_var="RECSYS_TRACES", negative="")] = False,
     jwt_jwks: Annotated[str | None, Parameter(env_var="RECSYS_JWT_JWKS")] = None,
     jwt_issuer: Annotated[str, Parameter(env_var="RECSYS_JWT_ISSUER")] = "",
     jwt_audience: Annotated[str, Parameter(env_var="RECSYS_JWT_AUDIENCE")] = "",
@@ -75,6 +77,10 @@ def serve(
     drain
         Seconds between a signal to stop, which turns readiness off, and the end of accepting connections;
         2 unless given, 0 with --dev.
+    log_requests
+        Write a line on stderr for each request.
+    traces
+        Send a trace of each request by OpenTelemetry (OTLP over HTTP); the OTEL_ variables say where to.
     jwt_jwks
         The keys of the identity provider: a file or an https URL.
     jwt_issuer
@@ -117,9 +123,20 @@ def serve(
         max_pending=max_pending,
         drain_s=(0.0 if dev else 2.0) if drain is None else drain,
         tokens=tokens,
+        logs_requests=log_requests,
+        traces_requests=traces,
     )
+    if traces:
+        _check_traces()
     run_server(settings, lambda line: print(line, flush=True))
     return OK
+
+
+def _check_traces() -> None:
+    try:
+        import recsys.observability.traces  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise UsageError(f"--traces needs the extra `otel`: pip install 'recsys[otel]' ({error})") from error
 
 
 def _check_tokens(settings: TokenSettings) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 
 import structlog
 
@@ -15,6 +16,7 @@ from recsys.service.admission import Admission
 from recsys.service.auth import Authenticator, agree_on_tenant, require_roles
 from recsys.service.problems import PROBLEM_TYPE, ProblemError
 from recsys.service.rate_limits import RateLimits
+from recsys.service.recorders import Recorder
 from recsys.service.refusals import as_problem
 from recsys.service.request_ids import RequestIds
 from recsys.service.routes import Found, Router
@@ -23,8 +25,6 @@ from recsys.service.snapshot_metrics import SnapshotMetrics
 from recsys.service.state import State
 from recsys.service.table import make_router
 from recsys.service.transport import (
-    NOBODY,
-    Headers,
     HttpProtocol,
     Request,
     Response,
@@ -47,7 +47,9 @@ class App:
         routes: ServedRoutes = "all",
         admission: Admission | None = None,
         rate_limits: RateLimits | None = None,
+        recorders: Sequence[Recorder] = (),
     ) -> None:
+        """Each of ``recorders`` is told of every request, after its response was sent."""
         self._state = state
         self._watcher = watcher
         self._authenticator = authenticator
@@ -56,6 +58,7 @@ class App:
         self._request_ids = RequestIds()
         self._admission = admission or Admission()
         self._rate_limits = rate_limits
+        self._recorders = tuple(recorders)
         self.router: Router = make_router(state, watcher, self._metrics, routes)
         watcher.observer = SnapshotMetrics(self._metrics)
         watcher.observer.swapped(state)
@@ -69,33 +72,40 @@ class App:
     async def __rsgi__(self, scope: Scope, protocol: HttpProtocol) -> None:
         """Answer one request."""
         started = time.perf_counter()
-        headers = scope.headers
-        request_id = self._request_ids.choose(headers.get("x-request-id"))
+        request_id = self._request_ids.choose(scope.headers.get("x-request-id"))
+        request = Request(scope, request_id, started)
         try:
             found = self.router.find(scope.method, scope.path)
+            request.route, request.parameters = found.route.operation.path, found.parameters
             if found.route.operation.roles is None:
-                response = await self._answer(found, scope, protocol, request_id, started, NOBODY)
+                response = await self._answer(request, found, protocol)
             else:
                 self._enter()
                 try:
-                    principal = await self._authorize(found, headers)
-                    response = await self._answer(found, scope, protocol, request_id, started, principal)
+                    # A credential that is not remembered may need a store, or the keys of a provider.
+                    principal = self._authenticator.recall(request.headers)
+                    if principal is None:
+                        principal = await asyncio.to_thread(self._authenticator.authenticate, request.headers)
+                    request.principal = self._authorize(principal, request, found)
+                    response = await self._answer(request, found, protocol)
                 finally:
                     self._admission.leave()
         except ProblemError as error:
-            response = self._refuse(error, scope.path, request_id)
+            response = self._refuse(error, request)
         except Exception as error:  # noqa: BLE001  the last line of defence: logged whole, told as 500
             problem = as_problem(error) if isinstance(error, RecsysError) else None
             if problem is None:
-                self._log.exception("request failed", path=scope.path, request_id=request_id)
+                self._log.exception("request failed", path=request.path, request_id=request_id)
                 problem = ProblemError(
                     ProblemCode.INTERNAL, "the service failed; its log has this request id"
                 )
-            response = self._refuse(problem, scope.path, request_id)
+            response = self._refuse(problem, request)
         head = [("content-type", response.content_type), ("x-request-id", request_id)]
         if response.headers is not None:
             head += response.headers
         protocol.response_bytes(response.status, head, response.body)
+        for record in self._recorders:
+            record(request, response.status)
 
     def _enter(self) -> None:
         try:
@@ -104,13 +114,10 @@ class App:
             self._metrics.refused.labels("pending").inc()
             raise
 
-    async def _authorize(self, found: Found, headers: Headers) -> Principal:
+    def _authorize(self, principal: Principal, request: Request, found: Found) -> Principal:
         """Return the caller in the tenant of this request; raises 401, 403 or 429."""
         operation = found.route.operation
-        principal = self._authenticator.recall(headers)
-        if principal is None:
-            principal = await asyncio.to_thread(self._authenticator.authenticate, headers)
-        principal = agree_on_tenant(principal, headers, found.parameters.get("tenant_id"))
+        principal = agree_on_tenant(principal, request.headers, found.parameters.get("tenant_id"))
         if operation.roles is not None:
             require_roles(principal, operation.roles, operation.path)
         tenant = self._state.tenants.get(principal.tenant_id)
@@ -120,37 +127,23 @@ class App:
             self._rate_limits.count(tenant, principal)
         return principal
 
-    async def _answer(
-        self,
-        found: Found,
-        scope: Scope,
-        protocol: HttpProtocol,
-        request_id: str,
-        started: float,
-        principal: Principal,
-    ) -> Response:
-        body = b"" if scope.method in ("GET", "HEAD") else await read_body(scope.headers, protocol)
-        request = Request(
-            scope.method,
-            scope.path,
-            scope.headers,
-            body,
-            request_id,
-            started,
-            principal=principal,
-            parameters=found.parameters,
-            query=scope.query_string,
-        )
+    async def _answer(self, request: Request, found: Found, protocol: HttpProtocol) -> Response:
+        if request.method not in ("GET", "HEAD"):
+            request.body = await read_body(request.headers, protocol)
         if found.route.operation.is_slow:
             return await asyncio.to_thread(found.route.handler, request)
         return found.route.handler(request)
 
-    def _refuse(self, error: ProblemError, path: str, request_id: str) -> Response:
+    def _refuse(self, error: ProblemError, request: Request) -> Response:
         self._metrics.problems.labels(error.code).inc()
         if error.status == TOO_MANY_REQUESTS:
             self._metrics.refused.labels("rate").inc()
         problem = make_problem(
-            error.code, error.detail, instance=path, request_id=request_id, status=error.status
+            error.code,
+            error.detail,
+            instance=request.path,
+            request_id=request.request_id,
+            status=error.status,
         )
         response = json_response(problem.status, problem)
         return Response(response.status, response.body, PROBLEM_TYPE, error.headers)

@@ -46,6 +46,8 @@ class ServeSettings(Struct, frozen=True, kw_only=True):
     max_pending: int = DEFAULT_MAX_PENDING
     drain_s: float = 0.0
     tokens: TokenSettings | None = None
+    logs_requests: bool = False
+    traces_requests: bool = False
 
     def check(self) -> None:
         """Raise :class:`UsageError` naming the option that cannot be used."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from multiprocessing.synchronize import Event
 from pathlib import Path
@@ -59,6 +59,8 @@ class State:
         self.view = ServingView(0, {}, {})
         """The store as the worker saw it last; ``tenants`` follow it."""
         self.key_uses = KeyUses()
+        self.closing: list[Callable[[], None]] = []
+        """What else has to be closed with the state."""
         self.stopping: Event | None = None
         """Set when the worker is about to stop: it answers what it is sent, and is not ready."""
 
@@ -75,7 +77,9 @@ class State:
         return tenant
 
     def close(self) -> None:
-        """Close the log parts and the stores."""
+        """Close the log parts, the stores, and whatever was put into ``closing``."""
+        for close in self.closing:
+            close()
         self.exposures.close()
         self.assignments.close()
         self.events.close()

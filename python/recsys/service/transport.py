@@ -60,7 +60,7 @@ class HttpProtocol(Protocol):
 
 
 class Request:
-    """A request with its body read, its caller known, and its path taken apart."""
+    """A request as it becomes known: first its head, then its route, its caller and its body."""
 
     __slots__ = (
         "body",
@@ -71,32 +71,23 @@ class Request:
         "principal",
         "query",
         "request_id",
+        "route",
         "started",
     )
 
-    def __init__(
-        self,
-        method: str,
-        path: str,
-        headers: Headers,
-        body: bytes,
-        request_id: str,
-        started: float,
-        *,
-        principal: Principal = NOBODY,
-        parameters: Mapping[str, str] = NO_PARAMETERS,
-        query: str = "",
-    ) -> None:
+    def __init__(self, scope: Scope, request_id: str, started: float) -> None:
         """``started`` is the reading of ``time.perf_counter`` at which the head had arrived."""
-        self.method = method
-        self.path = path
-        self.headers = headers
-        self.body = body
+        self.method = scope.method
+        self.path = scope.path
+        self.query = scope.query_string
+        self.headers = scope.headers
         self.request_id = request_id
         self.started = started
-        self.principal = principal
-        self.parameters = parameters
-        self.query = query
+        self.route = ""
+        """The path of the operation, with its parameters by name; empty for one that there is not."""
+        self.parameters = NO_PARAMETERS
+        self.principal = NOBODY
+        self.body = b""
 
 
 class Response:

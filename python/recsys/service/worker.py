@@ -13,6 +13,7 @@ from recsys.observability.logs import configure_logs
 from recsys.service.auth import Authenticator, DevelopmentAuthenticator
 from recsys.service.credentials import CredentialAuthenticator
 from recsys.service.loading import load_state
+from recsys.service.recorders import Recorder, RequestLog, RequestTraces
 from recsys.service.settings import DEFAULT_TENANT, ServedRoutes, ServeSettings
 from recsys.service.state import State
 
@@ -45,6 +46,7 @@ def make_app(settings: ServeSettings, routes: ServedRoutes, stopping: Event) -> 
         routes=routes,
         admission=Admission(settings.max_pending),
         rate_limits=RateLimits(SharedCounts(metrics_dir / "rate-limits.bin")),
+        recorders=make_recorders(settings, state),
     )
     watcher.start()
     # What is loaded now stays, so the collector need not look at it again and again.
@@ -62,6 +64,20 @@ def make_authenticator(settings: ServeSettings, state: State) -> Authenticator:
     from recsys.service.tokens import TokenVerifier  # noqa: PLC0415
 
     return CredentialAuthenticator(state, TokenVerifier(settings.tokens, KeySet(settings.tokens.jwks)))
+
+
+def make_recorders(settings: ServeSettings, state: State) -> list[Recorder]:
+    """Return what is told of every request; what has to be closed is closed with the state."""
+    recorders: list[Recorder] = []
+    if settings.logs_requests:
+        recorders.append(RequestLog())
+    if settings.traces_requests:
+        from recsys.observability.traces import Tracer  # noqa: PLC0415  needs the extra `otel`
+
+        tracer = Tracer()
+        state.closing.append(tracer.close)
+        recorders.append(RequestTraces(tracer))
+    return recorders
 
 
 def forget_dead_workers(metrics_dir: Path) -> None:
