@@ -66,7 +66,7 @@ def test_a_failure_of_the_service_is_one_of_its_span(client, monkeypatch):
     exporter = InMemorySpanExporter()
     tracer = Tracer(exporter)
     record(client, RequestTraces(tracer))
-    monkeypatch.setattr("recsys.service.lists._rank", fail)
+    monkeypatch.setattr("recsys.service.lists.rank_list", fail)
     client.recommend()
     tracer.close()
     (span,) = exporter.get_finished_spans()

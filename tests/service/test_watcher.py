@@ -14,7 +14,7 @@ from recsys.control.plane import ControlPlane
 from recsys.control.store import StoreUnavailableError
 from recsys.service.app import App
 from recsys.service.auth import DevelopmentAuthenticator
-from recsys.service.state import State
+from recsys.service.state import Logs, State
 from recsys.service.watcher import Watcher
 
 BLOCK = [{"rule_id": "b", "action": "BLOCK", "target_type": "ITEM", "target_key": "i00"}]
@@ -277,13 +277,15 @@ def test_a_start_while_the_store_is_down_serves_the_view_that_was_kept(client, t
     def fail(*_: object) -> None:
         raise StoreUnavailableError("the database does not answer")
 
-    fresh = State(client.state.plane, client.state.registry, client.state.exposures)
+    state = client.state
+    logs = Logs(state.exposures, state.assignments, state.events, state.recent)
+    fresh = State(client.state.plane, client.state.registry, logs)
     monkeypatch.setattr(client.state.plane, "serving_view", fail)
     monkeypatch.setattr(client.state.plane, "read", fail)
     Watcher(fresh, client.watcher._releases, kept).refresh()
     client.app = App(fresh, client.watcher, DevelopmentAuthenticator("demo"))
     assert meta(client) | {"request_id": ""} == before | {"request_id": ""}
-    empty = State(client.state.plane, client.state.registry, client.state.exposures)
+    empty = State(client.state.plane, client.state.registry, logs)
     without = Watcher(empty, client.watcher._releases, tmp_path / "none.json")
     with pytest.raises(StoreUnavailableError):
         without.refresh()
