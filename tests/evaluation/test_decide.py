@@ -7,16 +7,17 @@ import pytest
 from recsys.contracts.decisions import EXIT_CODES
 from recsys.contracts.errors import EvaluationError
 from recsys.evaluation.aa import resampled_aa
-from recsys.evaluation.decide import DecisionPlan, Evidence, PrimaryMetric, decide, read_plan
+from recsys.evaluation.decide import Evidence, decide
+from recsys.evaluation.plan import Metric, Plan, PrimaryMetric, read_plan
 from recsys.evaluation.stats.estimate import normal_difference
 from recsys.evaluation.stats.noninferiority import non_inferiority
 from recsys.evaluation.stats.srm import sample_ratio
 
-PLAN = DecisionPlan(
+PLAN = Plan(
     control_variant="A",
     candidate_variant="B",
     primary_metric=PrimaryMetric(name="ctr", minimum_effect=0.01),
-    guardrails=["error_rate"],
+    guardrails={"error_rate": 0.005},
 )
 GOOD = Evidence(
     arms=["A", "B"],
@@ -47,6 +48,13 @@ def rail(value, error):
     [
         (GOOD, "ship", None),
         (with_(schema_defects=3), "fail", "schemas"),
+        (with_(schema_defects=3, arms=[], metrics={}, guardrails={}, sample_ratio=None), "fail", "schemas"),
+        (with_(sample_ratio=None), "fail", "join_integrity"),
+        (
+            with_(sample_ratio=sample_ratio({"A": 500, "B": 505, "X": 1}, {"A": 1, "B": 1})),
+            "fail",
+            "join_integrity",
+        ),
         (with_(join_rate=0.5), "fail", "join_integrity"),
         (with_(join_rate=float("nan")), "fail", "join_integrity"),
         (with_(join_rate=None), "hold", "join_integrity"),
@@ -76,6 +84,14 @@ def test_each_gate_stops_with_its_own_verdict(evidence, decision, gate):
     ]
 
 
+def test_where_lower_is_better_a_fall_ships_and_a_rise_fails():
+    metric = Metric(name="errors_per_request", numerator="errors", lower_is_better=True)
+    plan = msgspec.structs.replace(PLAN, metrics=[metric], primary_metric=PrimaryMetric(name=metric.name))
+    for value, expected in ((-0.05, "ship"), (0.05, "fail"), (0.01, "hold")):
+        got = decide(plan, with_(metrics={metric.name: normal_difference(value, 0.01, 0.95, "test")}))
+        assert got.decision == expected
+
+
 def test_bad_data_is_reported_before_a_bad_metric():
     got = decide(PLAN, with_(join_rate=0.1, metrics=effect(-1.0), guardrails=rail(0.05, 0.001)))
     assert "join" in got.reason
@@ -87,7 +103,8 @@ def test_bad_data_is_reported_before_a_bad_metric():
     [
         ({"candidate_variant": "C"}, "arm 'C'"),
         ({"primary_metric": PrimaryMetric(name="gmv")}, "'gmv'"),
-        ({"guardrails": ["p95"]}, "'p95'"),
+        ({"guardrails": {"p95_latency": 0.1}}, "'p95_latency'"),
+        ({"primary_metric": None}, "needs one"),
     ],
 )
 def test_what_the_evidence_does_not_have_is_an_error(change, word):
@@ -101,7 +118,7 @@ def test_plan_errors_name_file_and_field(tmp_path):
     with pytest.raises(EvaluationError, match=r"plan\.toml"):
         read_plan(path)
     path.write_text('control_variant = "A"\ncandidate_variant = "A"\n[primary_metric]\nname = "ctr"\n')
-    with pytest.raises(EvaluationError, match="both arms are 'A'"):
+    with pytest.raises(EvaluationError, match=r"plan\.toml: .* are both 'A'"):
         read_plan(path)
     assert EXIT_CODES == {"ship": 0, "hold": 2, "fail": 3}
 

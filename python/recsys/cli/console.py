@@ -64,15 +64,23 @@ def print_json(value: object) -> None:
 
 
 def print_table(
-    columns: Sequence[str], rows: Sequence[Sequence[object]], *, title: str | None = None
+    columns: Sequence[str],
+    rows: Sequence[Sequence[object]],
+    *,
+    title: str | None = None,
+    numeric: Sequence[bool] = (),
 ) -> None:
-    """Print a table on stdout; numbers stand to the right, floats with four significant digits."""
+    """Print a table on stdout; numbers stand to the right, floats with four significant digits.
+
+    ``numeric`` says which columns are numbers, for those that are written already.
+    """
     from rich import box
     from rich.table import Table
 
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     for index, column in enumerate(columns):
         is_number = all(isinstance(row[index], int | float | None) for row in rows) and bool(rows)
+        is_number = numeric[index] if numeric else is_number
         table.add_column(column, justify="right" if is_number else "left", overflow="fold")
     for row in rows:
         table.add_row(*(_cell(value) for value in row))

@@ -9,6 +9,7 @@ import cyclopts
 COMMANDS: dict[str, str] = {
     "validate": "Check logs: schema, semantics and how well they join.",
     "convert": "Convert a public data set to exposures and outcomes.",
+    "simulate": "Write logs of an experiment whose truth is known.",
     "offline": "Score ranked lists against outcomes; compare a candidate with a baseline.",
     "experiment": "Measure the arms of an experiment.",
     "aa": "Check the false-positive rate by resampled A/A tests.",
@@ -17,7 +18,7 @@ COMMANDS: dict[str, str] = {
     "decide": "Ship, hold or fail, by the gates of a file.",
 }
 
-app = cyclopts.App(name="eval", help="Check logs, and convert public ones.")
+app = cyclopts.App(name="eval", help="Check logs, measure, compare and decide.")
 for _name, _summary in COMMANDS.items():
     # The function `run_<name>` of `cli/eval_<name>.py` is the command.
     _module = f"recsys.cli.eval_{_name}"

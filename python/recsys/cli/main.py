@@ -31,7 +31,7 @@ GROUPS: dict[str, str] = {
     "erase": "Remove one user from logs, signals and audit comments.",
     "backup": "Copy the control store while it is in use.",
     "restore": "Make the control store what it was at a backup.",
-    "eval": "Check logs, and convert public ones.",
+    "eval": "Check logs, measure, compare and decide.",
     "doctor": "See what is wrong with a running or a dead service.",
     "drill": "Break something on a scratch copy, and see that it is noticed and mended.",
     "pilot": "Where the pilot stands, whether it is ready, whether a candidate may ship.",

@@ -7,44 +7,27 @@ that they do not say; nothing inconclusive ships.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 
-import msgspec
 from msgspec import Struct
 
 from recsys.contracts.decisions import Decision, DecisionKind, GateName, GateResult, GateStatus
 from recsys.contracts.errors import EvaluationError
+from recsys.evaluation.experiment_results import ExperimentResult, MetricResult
+from recsys.evaluation.plan import Plan, PrimaryMetric
 from recsys.evaluation.stats.estimate import Difference
 from recsys.evaluation.stats.noninferiority import NonInferiority
 from recsys.evaluation.stats.srm import SampleRatio
 
 
-class PrimaryMetric(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The metric that decides, and the smallest difference (in the report's unit) worth shipping for."""
-
-    name: str
-    minimum_effect: float = 0.0
-
-
-class DecisionPlan(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The TOML file: which arms, which metric, which guardrails, and what the data must be like."""
-
-    control_variant: str
-    candidate_variant: str
-    primary_metric: PrimaryMetric
-    guardrails: list[str] = []
-    minimum_join_rate: float = 0.95
-
-
 class Evidence(Struct, frozen=True, kw_only=True):
     """What was measured. ``metrics`` maps a metric to candidate minus control; ``rollback_version`` is what
-    to return to.
+    to return to. ``sample_ratio`` is None, and nothing else measured, when records break their schema.
     """
 
     arms: list[str]
     schema_defects: int
     join_rate: float | None
-    sample_ratio: SampleRatio
+    sample_ratio: SampleRatio | None
     contaminated_users: int
     metrics: dict[str, Difference]
     guardrails: dict[str, NonInferiority]
@@ -52,30 +35,68 @@ class Evidence(Struct, frozen=True, kw_only=True):
     inputs: dict[str, str] = {}
 
 
-def read_plan(path: Path) -> DecisionPlan:
-    """Return the plan of a TOML file; ``EvaluationError`` names the file and the field that is wrong."""
-    try:
-        plan = msgspec.toml.decode(path.read_bytes(), type=DecisionPlan)
-    except OSError as error:
-        raise EvaluationError(f"{path}: {error.strerror}") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise EvaluationError(f"{path}: {error}") from error
-    if plan.control_variant == plan.candidate_variant:
-        raise EvaluationError(f"{path}: both arms are {plan.control_variant!r}")
-    if not 0.0 <= plan.minimum_join_rate <= 1.0:
-        raise EvaluationError(f"{path}: minimum_join_rate {plan.minimum_join_rate} is not between 0 and 1")
-    if not plan.primary_metric.minimum_effect >= 0.0:
-        raise EvaluationError(f"{path}: primary_metric.minimum_effect must be at least 0")
-    return plan
+def evidence_of(
+    plan: Plan,
+    result: ExperimentResult,
+    *,
+    join_rate: float | None,
+    rollback_version: str | None,
+    inputs: Mapping[str, str],
+) -> Evidence:
+    """Return the evidence that an analysis gives; the primary metric by the interval that the plan names.
 
-
-def decide(plan: DecisionPlan, evidence: Evidence) -> Decision:
-    """Return the decision; raises ``EvaluationError`` for a metric, guardrail or arm that the evidence does
-    not have.
+    ``inputs`` maps names to sha256. ``EvaluationError`` when that interval could not be computed.
     """
-    _check_known("arm", [plan.control_variant, plan.candidate_variant], evidence.arms)
-    _check_known("primary metric", [plan.primary_metric.name], evidence.metrics)
-    _check_known("guardrail", plan.guardrails, evidence.guardrails)
+    metrics = {metric.name: metric.absolute for metric in result.metrics}
+    if plan.primary_metric is not None:
+        primary = result.metric(plan.primary_metric.name)
+        if primary is not None:
+            metrics[primary.name] = deciding_interval(primary, plan.primary_metric)
+    return Evidence(
+        arms=[arm for arm, users in result.sample_ratio.observed.items() if users],
+        schema_defects=0,
+        join_rate=join_rate,
+        sample_ratio=result.sample_ratio,
+        contaminated_users=result.contaminated_users,
+        metrics=metrics,
+        guardrails={name: guardrail.test for name, guardrail in result.guardrails.items()},
+        rollback_version=rollback_version,
+        inputs=dict(inputs),
+    )
+
+
+def deciding_interval(metric: MetricResult, primary: PrimaryMetric) -> Difference:
+    """Return the difference with the interval that the plan decides by."""
+    if primary.interval == "cuped":
+        if metric.cuped is None:
+            raise EvaluationError(f"metric {metric.name!r} has no pre-period: nobody was seen before start")
+        return metric.cuped.difference
+    if primary.interval == "always_valid":
+        if not metric.looks:
+            raise EvaluationError(f"metric {metric.name!r} has no look: too few users in an arm, or no days")
+        look = metric.looks[-1].always_valid
+        return Difference(
+            value=look.value,
+            standard_error=look.standard_error,
+            low=look.low,
+            high=look.high,
+            p_value=look.p_value,
+            level=metric.absolute.level,
+            method="always valid",
+        )
+    return metric.absolute
+
+
+def decide(plan: Plan, evidence: Evidence) -> Decision:
+    """Return the decision; raises ``EvaluationError`` for a metric, guardrail or arm that the evidence does
+    not have, and for a plan without a primary metric.
+    """
+    if plan.primary_metric is None:
+        raise EvaluationError("primary_metric is missing: a decision needs one")
+    if not evidence.schema_defects:
+        _check_known("arm", [plan.control_variant, plan.candidate_variant], evidence.arms)
+        _check_known("primary metric", [plan.primary_metric.name], evidence.metrics)
+        _check_known("guardrail", list(plan.guardrails), evidence.guardrails)
     gates: list[GateResult] = []
     for name, gate in _GATES:
         is_reached = _all_pass(gates)
@@ -94,21 +115,25 @@ def decide(plan: DecisionPlan, evidence: Evidence) -> Decision:
     )
 
 
-def _schemas(_plan: DecisionPlan, evidence: Evidence) -> GateResult:
+def _schemas(_plan: Plan, evidence: Evidence) -> GateResult:
     defects = evidence.schema_defects
     if defects:
         return _result("schemas", "fail", f"{defects} records break their schema", defects=defects)
     return _result("schemas", "pass", "every record fits its schema", defects=0)
 
 
-def _join_integrity(plan: DecisionPlan, evidence: Evidence) -> GateResult:
+def _join_integrity(plan: Plan, evidence: Evidence) -> GateResult:
     rate, ratio = evidence.join_rate, evidence.sample_ratio
+    if ratio is None:
+        return _result("join_integrity", "fail", "users per arm were not counted")
     empty = sorted(arm for arm, users in ratio.observed.items() if users == 0)
     reason, status = "", "hold"
     if rate is not None and not rate >= plan.minimum_join_rate:
         reason, status = f"{rate:.2%} of outcomes join, {plan.minimum_join_rate:.2%} are needed", "fail"
     elif empty:
         reason, status = f"no user in arm {', '.join(empty)}", "fail"
+    elif ratio.undeclared:
+        reason, status = f"users are in arms that no share declares: {', '.join(ratio.undeclared)}", "fail"
     elif ratio.is_mismatch:
         reason, status = f"users per arm do not fit the declared split (p = {ratio.p_value:.2g})", "fail"
     elif evidence.contaminated_users:
@@ -125,7 +150,7 @@ def _join_integrity(plan: DecisionPlan, evidence: Evidence) -> GateResult:
     return _result("join_integrity", "fail" if status == "fail" else "hold", reason, **numbers)
 
 
-def _guardrails(plan: DecisionPlan, evidence: Evidence) -> GateResult:
+def _guardrails(plan: Plan, evidence: Evidence) -> GateResult:
     bounds = {name: evidence.guardrails[name].upper_bound for name in plan.guardrails}
     broken = [name for name in plan.guardrails if evidence.guardrails[name].verdict == "broken"]
     unclear = [name for name in plan.guardrails if evidence.guardrails[name].verdict == "inconclusive"]
@@ -136,28 +161,31 @@ def _guardrails(plan: DecisionPlan, evidence: Evidence) -> GateResult:
     return _result("guardrails", "pass", f"{len(bounds)} guardrails hold", **bounds)
 
 
-def _primary_metric(plan: DecisionPlan, evidence: Evidence) -> GateResult:
-    name, least = plan.primary_metric.name, plan.primary_metric.minimum_effect
+def _primary_metric(plan: Plan, evidence: Evidence) -> GateResult:
+    primary = plan.primary_metric or PrimaryMetric(name="")
+    name, least = primary.name, primary.minimum_effect
     effect = evidence.metrics[name]
     numbers = {"value": effect.value, "low": effect.low, "high": effect.high, "minimum_effect": least}
     span = f"{name} {effect.value:+.4g} [{effect.low:+.4g}, {effect.high:+.4g}]"
-    if effect.high < 0.0:
+    is_reversed = any(metric.lower_is_better for metric in plan.family if metric.name == name)
+    low, high = (-effect.high, -effect.low) if is_reversed else (effect.low, effect.high)
+    if high < 0.0:
         return _result("primary_metric", "fail", f"{span}: the candidate is worse", **numbers)
-    if effect.low > 0.0 and effect.low >= least:
+    if low > 0.0 and low >= least:
         return _result("primary_metric", "pass", f"{span}: reaches {least:g}", **numbers)
-    if effect.high < least:
+    if high < least:
         return _result("primary_metric", "hold", f"{span}: below the minimum effect {least:g}", **numbers)
     return _result("primary_metric", "hold", f"{span}: inconclusive against {least:g}", **numbers)
 
 
-def _rollback_path(_plan: DecisionPlan, evidence: Evidence) -> GateResult:
+def _rollback_path(_plan: Plan, evidence: Evidence) -> GateResult:
     version = evidence.rollback_version
     if not version:
         return _result("rollback_path", "hold", "there is no version to roll back to")
     return _result("rollback_path", "pass", f"rollback goes to {version}", version=version)
 
 
-_GATES: tuple[tuple[GateName, Callable[[DecisionPlan, Evidence], GateResult]], ...] = (
+_GATES: tuple[tuple[GateName, Callable[[Plan, Evidence], GateResult]], ...] = (
     ("schemas", _schemas),
     ("join_integrity", _join_integrity),
     ("guardrails", _guardrails),

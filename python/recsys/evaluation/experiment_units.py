@@ -1,29 +1,61 @@
-"""From requests to the randomised unit: users per arm, contamination, and sums per user."""
+"""From requests to the randomised unit: arm and contamination of each user, and sums by user and day.
+
+DuckDB groups; what comes out are arrays with one entry per user and day, so the analysis does not grow with
+the requests. Sums are taken as decimals: a sum of floats would depend on the order in which threads add.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
+import duckdb
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from recsys.contracts.errors import EvaluationError
+from recsys.evaluation.plan import TERMS, Plan
 from recsys.evaluation.stats.estimate import FloatArray, IntArray
+
+_UNITS = """
+CREATE OR REPLACE TEMP TABLE units AS
+SELECT *, row_number() OVER (ORDER BY user_id) - 1 AS code
+FROM (SELECT user_id, min(variant) AS arm, min(variant) <> max(variant) AS is_contaminated
+      FROM chosen WHERE is_in_period AND variant IS NOT NULL GROUP BY user_id)
+WHERE NOT is_contaminated;
+CREATE OR REPLACE TEMP TABLE days AS
+SELECT day, row_number() OVER (ORDER BY day) - 1 AS spot
+FROM (SELECT DISTINCT day FROM chosen WHERE is_in_period AND variant IS NOT NULL AND day IS NOT NULL);
+"""
+
+_COUNTS = """
+SELECT count(*) FILTER (is_in_period), count(*) FILTER (is_in_period AND variant IS NULL),
+       count(*) FILTER (user_id IS NULL),
+       (SELECT count(*) FROM (SELECT user_id FROM chosen WHERE is_in_period AND variant IS NOT NULL
+        GROUP BY user_id HAVING min(variant) <> max(variant)))
+FROM chosen
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Units:
-    """Requests of users who stayed in one arm; ``arm_of_user`` indexes ``arms``, ``user`` is one code per
-    request.
+    """Users who stayed in one arm; ``arm_of_user`` (shape ``(n_users,)``) indexes ``arms``.
 
-    ``kept`` marks those requests among all of the table's; every array over requests is already cut to it.
+    ``user``, ``day`` and each array of ``sums`` have one entry per user and day, ordered by day; ``before``
+    has each user's sums over the pre-period, and is empty without one.
     """
 
     arms: list[str]
     arm_of_user: IntArray
+    days: list[str]
     user: IntArray
-    kept: npt.NDArray[np.bool_]
+    day: IntArray
+    sums: dict[str, FloatArray]
+    before: dict[str, FloatArray]
+    requests: int
+    requests_without_arm: int
     contaminated_users: int
 
     def users_per_arm(self) -> dict[str, int]:
@@ -31,57 +63,153 @@ class Units:
         counts = np.bincount(self.arm_of_user, minlength=len(self.arms))
         return {arm: int(count) for arm, count in zip(self.arms, counts, strict=True) if count}
 
-    def sums(self, values: FloatArray, arm: str) -> FloatArray:
-        """Return the sum of ``values`` (one per kept request) for each user of ``arm``, in a fixed order."""
-        totals = np.bincount(self.user, weights=values, minlength=self.arm_of_user.size)
-        return np.asarray(totals[self._is_in(arm)], dtype=np.float64)
-
-    def requests_in(self, arm: str) -> npt.NDArray[np.bool_]:
-        """Return a mask over kept requests."""
-        return self._is_in(arm)[self.user]
-
-    def _is_in(self, arm: str) -> npt.NDArray[np.bool_]:
+    def is_in(self, arm: str) -> npt.NDArray[np.bool_]:
+        """Return a mask over users; ``EvaluationError`` when nobody is in ``arm``."""
         if arm not in self.arms:
-            raise EvaluationError(f"no request is in arm {arm!r}; there are: {', '.join(self.arms)}")
+            raise EvaluationError(
+                f"no request is in arm {arm!r}; there are: {', '.join(self.arms) or 'none'}"
+            )
         return np.asarray(self.arm_of_user == self.arms.index(arm), dtype=np.bool_)
 
+    def totals(self, term: str, cells: slice = slice(None)) -> FloatArray:
+        """Return the sum of ``term`` for every user, shape ``(n_users,)``, over all cells or some of them."""
+        return np.bincount(
+            self.user[cells], weights=self.sums[term][cells], minlength=self.arm_of_user.size
+        ).astype(np.float64)
 
-def assign_units(requests: pa.Table, *, user: str = "user_id", variant: str = "variant") -> Units:
-    """Return the units of a table with one row per request; users seen in two arms are counted and left out.
+    def cells_of_day(self, spot: int) -> slice:
+        """Return the cells of one day, which lie together."""
+        return slice(*(int(edge) for edge in np.searchsorted(self.day, (spot, spot + 1))))
 
-    Users and arms are coded by the order of their names, so results do not depend on the order of the rows.
+
+def choose_requests(connection: duckdb.DuckDBPyConnection, source: str, plan: Plan) -> None:
+    """Make the view ``chosen`` of table ``source``: requests of the experiment with ``is_in_period``.
+
+    ``source`` needs ``user_id`` and ``variant``, and ``ts`` when the plan has a period. Requests of other
+    experiments have no arm here. ``EvaluationError`` when there are several and the plan names none.
     """
-    for name in (user, variant):
-        if name not in requests.column_names:
-            raise EvaluationError(
-                f"column {name!r} is missing; there are: {', '.join(requests.column_names)}"
-            )
-        if requests.column(name).null_count:
-            raise EvaluationError(f"column {name!r}: {requests.column(name).null_count} values are missing")
-    if requests.num_rows == 0:
+    columns = columns_of(connection, source)
+    for name in ("user_id", "variant", *(["ts"] if plan.start or plan.end else [])):
+        if name not in columns:
+            raise EvaluationError(f"column {name!r} is missing; there are: {', '.join(columns)}")
+    day = "day" if "day" in columns else "(ts AT TIME ZONE 'UTC')::DATE" if "ts" in columns else "NULL"
+    variant = "variant::VARCHAR"
+    if "experiment_id" in columns:
+        if plan.experiment_id is not None:
+            variant = f"CASE WHEN experiment_id = {_text(plan.experiment_id)} THEN variant::VARCHAR END"
+        else:
+            _check_one_experiment(connection, source)
+    period = " AND ".join(
+        f"ts {sign} {_text(moment.isoformat())}::TIMESTAMPTZ"
+        for sign, moment in ((">=", plan.start), ("<", plan.end))
+        if moment is not None
+    )
+    connection.execute(
+        f"CREATE OR REPLACE TEMP VIEW chosen AS SELECT * REPLACE ({variant} AS variant), "  # noqa: S608
+        f"{_before(plan.start)} AS is_before, {period or 'true'} AS is_in_period"
+        f"{'' if 'day' in columns else f', {day} AS day'} FROM {source}"
+    )
+    connection.execute(_UNITS)
+
+
+def gather_units(connection: duckdb.DuckDBPyConnection, terms: Iterable[str], plan: Plan) -> Units:
+    """Return the units of the view ``chosen`` with sums of ``terms`` (names of ``TERMS``, or columns).
+
+    ``EvaluationError`` names a term that is missing, not a number, NaN or infinite, and an empty table.
+    """
+    wanted = sorted(set(terms))
+    expressions = {term: check_term(connection, term) for term in wanted}
+    requests, without_arm, without_user, contaminated = connection.execute(_COUNTS).fetchall()[0]
+    if without_user:
+        raise EvaluationError(f"column 'user_id': {without_user} values are missing")
+    if requests == 0:
         raise EvaluationError("there are no requests to analyse")
-    arms, arm_codes = _codes(requests, variant)
-    users, user_codes = _codes(requests, user)
-    lowest = np.full(len(users), len(arms), dtype=np.int64)
-    highest = np.full(len(users), -1, dtype=np.int64)
-    np.minimum.at(lowest, user_codes, arm_codes)
-    np.maximum.at(highest, user_codes, arm_codes)
-    is_clean = lowest == highest
-    kept = is_clean[user_codes]
-    renumbered = np.cumsum(is_clean) - 1
+    users = connection.sql("SELECT arm FROM units ORDER BY code").to_arrow_table()["arm"].combine_chunks()
+    arms = sorted(str(arm) for arm in users.unique().to_pylist())
+    sums = ", ".join(f"{_summed(sql)} AS s{number}" for number, sql in enumerate(expressions.values()))
+    cells = connection.sql(
+        f"SELECT code, coalesce(spot, 0) AS spot, {sums} FROM chosen JOIN units USING (user_id) "  # noqa: S608
+        "LEFT JOIN days USING (day) WHERE is_in_period AND variant IS NOT NULL "
+        "GROUP BY ALL ORDER BY spot, code"
+    ).to_arrow_table()
+    before: dict[str, FloatArray] = {}
+    if plan.start is not None:
+        earlier = connection.sql(
+            f"SELECT code, {sums} FROM units LEFT JOIN "  # noqa: S608
+            "(FROM chosen WHERE is_before) USING (user_id) GROUP BY code ORDER BY code"
+        ).to_arrow_table()
+        before = {term: _floats(earlier, f"s{number}") for number, term in enumerate(wanted)}
+    names = connection.execute("SELECT day::VARCHAR FROM days ORDER BY spot").fetchall()
+    index = pa.array(arms, pa.string())
     return Units(
         arms=arms,
-        arm_of_user=lowest[is_clean],
-        user=renumbered[user_codes[kept]].astype(np.int64),
-        kept=kept,
-        contaminated_users=int(np.count_nonzero(~is_clean)),
+        arm_of_user=pa.compute.index_in(users, value_set=index)
+        .to_numpy(zero_copy_only=False)
+        .astype(np.int64),
+        days=[str(name) for (name,) in names],
+        user=cells["code"].to_numpy().astype(np.int64),
+        day=cells["spot"].to_numpy().astype(np.int64),
+        sums={term: _floats(cells, f"s{number}") for number, term in enumerate(wanted)},
+        before=before,
+        requests=int(requests),
+        requests_without_arm=int(without_arm),
+        contaminated_users=int(contaminated),
     )
 
 
-def _codes(table: pa.Table, name: str) -> tuple[list[str], IntArray]:
-    encoded = table.column(name).combine_chunks().dictionary_encode()
-    names = [str(value) for value in encoded.dictionary.to_pylist()]
-    order = sorted(range(len(names)), key=names.__getitem__)
-    rank = np.empty(len(names), dtype=np.int64)
-    rank[order] = np.arange(len(names))
-    return [names[index] for index in order], rank[encoded.indices.to_numpy(zero_copy_only=False)]
+def columns_of(connection: duckdb.DuckDBPyConnection, table: str) -> list[str]:
+    """Return the names of the columns of a table or view."""
+    return [str(row[0]) for row in connection.execute(f"DESCRIBE {table}").fetchall()]
+
+
+def check_term(connection: duckdb.DuckDBPyConnection, term: str) -> str:
+    """Return the SQL of a term over ``chosen``, checked to be a finite number in every request."""
+    columns = columns_of(connection, "chosen")
+    sql = quoted(term) if term in columns and term not in TERMS else TERMS.get(term, quoted(term))
+    try:
+        found = connection.execute(
+            f"SELECT count(*) FILTER (v IS NULL), count(*) FILTER (NOT isfinite(v)) "  # noqa: S608
+            f"FROM (SELECT ({sql})::DOUBLE AS v FROM chosen)"
+        ).fetchall()
+    except duckdb.BinderException as error:
+        raise EvaluationError(f"column {term!r} is missing; there are: {', '.join(columns)}") from error
+    except duckdb.Error as error:
+        raise EvaluationError(f"column {term!r} does not hold numbers: {error}") from error
+    missing, defects = found[0]
+    if missing:
+        raise EvaluationError(f"column {term!r}: {missing} values are missing")
+    if defects:
+        raise EvaluationError(f"column {term!r}: {defects} values are NaN or infinite")
+    return sql
+
+
+def quoted(name: str) -> str:
+    """Return a column's name as SQL."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _check_one_experiment(connection: duckdb.DuckDBPyConnection, source: str) -> None:
+    found = connection.execute(
+        f"SELECT DISTINCT experiment_id FROM {source} WHERE experiment_id IS NOT NULL ORDER BY 1 LIMIT 10"  # noqa: S608
+    ).fetchall()
+    if len(found) > 1:
+        names: Sequence[str] = [str(name) for (name,) in found]
+        raise EvaluationError(
+            f"the logs hold several experiments: {', '.join(names)}; say which (experiment_id)"
+        )
+
+
+def _before(start: datetime | None) -> str:
+    return "false" if start is None else f"ts < {_text(start.isoformat())}::TIMESTAMPTZ"
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
+
+
+def _summed(sql: str) -> str:
+    return f"coalesce(sum(({sql})::DECIMAL(38, 9)), 0)::DOUBLE"
+
+
+def _floats(table: pa.Table, name: str) -> FloatArray:
+    return np.asarray(table[name].to_numpy(), dtype=np.float64)

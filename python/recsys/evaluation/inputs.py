@@ -80,6 +80,17 @@ class Inputs:
         ]
 
 
+def fingerprint_file(role: str, path: Path) -> InputFile:
+    """Return name, size and SHA-256 of one file that is no log, such as a plan.
+
+    Raises EvaluationError when it cannot be read.
+    """
+    try:
+        return InputFile(role, str(path), path.stat().st_size, _digest(path))
+    except OSError as error:
+        raise EvaluationError(f"{role}: {path}: {error.strerror}") from error
+
+
 @contextmanager
 def open_inputs(logs: Mapping[Role, Sequence[str]]) -> Iterator[Inputs]:
     """Yield the inputs at ``logs`` (role to files, folders, globs and URLs); copies go with the context.

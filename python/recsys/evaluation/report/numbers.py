@@ -17,8 +17,8 @@ def number(value: float) -> str:
 
 
 def signed(value: float) -> str:
-    """Return four significant digits with a sign; 0 has none."""
-    return _minus(f"{value:+.4g}") if value else "0"
+    """Return a difference: three significant digits with a sign; 0 has none."""
+    return _minus(f"{value:+.3g}") if value else "0"
 
 
 def percent(value: float) -> str:
@@ -42,6 +42,11 @@ def interval(low: float, high: float, *, is_percent: bool = False) -> str:
 def p_value(value: float) -> str:
     """Return a p-value; below 0.001 the digits no longer matter."""
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def confidence(level: float) -> str:
+    """Return a level (0..1) in percent, without digits that say nothing."""
+    return f"{level * 100:g} %"
 
 
 def tick(value: float, *, is_percent: bool, is_signed: bool) -> str:

@@ -49,8 +49,8 @@ def _headline(payload: OfflineReport) -> str:
         return (
             f"{name_of(first)} goes from {numbers.number(first.baseline)} to "
             f"{numbers.number(first.candidate)}: {numbers.signed(first.difference)}, "
-            f"{numbers.percent(first.confidence)} interval {numbers.interval(first.ci_low, first.ci_high)}, "
-            f"which {holds}."
+            f"{numbers.confidence(first.confidence)} interval "
+            f"{numbers.interval(first.ci_low, first.ci_high)}, which {holds}."
         )
     for system in payload.systems:
         for metric in system.metrics:
