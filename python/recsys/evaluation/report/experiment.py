@@ -20,7 +20,7 @@ from recsys.evaluation.report.story import (
     number_columns,
     text_columns,
 )
-from recsys.evaluation.report.verdicts import decision_badge, verdict_badge
+from recsys.evaluation.report.verdicts import verdict_badge
 
 _GUARDED: dict[str, Tone] = {"holds": "good", "broken": "bad", "inconclusive": "caution"}
 
@@ -29,11 +29,10 @@ def experiment_story(report: Report, payload: ExperimentPayload) -> Story:
     """Return the story; the headline is that of the primary metric, or of the first."""
     result = payload.result
     lead = result.metric(payload.primary_metric or "") or result.metrics[0]
-    decision = payload.decision
     return Story(
         title=f"{result.candidate} against {result.control}",
-        verdict=decision_badge(decision) if decision else verdict_badge(report),
-        headline=decision.reason if decision else _headline(lead),
+        verdict=verdict_badge(report),
+        headline=_headline(lead),
         facts=_facts(result, payload.joins, lead),
         lead=_effects_chart(result),
         sections=tuple(

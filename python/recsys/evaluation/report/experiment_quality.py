@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from recsys.contracts.decisions import Decision
 from recsys.contracts.reports import GateResult, ReportWarning
 from recsys.evaluation.experiment_results import ExperimentResult, Guardrail
 from recsys.evaluation.joins import JoinCounts
@@ -17,7 +16,6 @@ class ExperimentPayload(Struct, frozen=True, kw_only=True):
     result: ExperimentResult
     primary_metric: str | None
     joins: JoinCounts | None = None
-    decision: Decision | None = None
 
 
 def experiment_gates(result: ExperimentResult) -> list[GateResult]:

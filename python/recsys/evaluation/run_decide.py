@@ -1,0 +1,108 @@
+"""From logs and a plan to ship, hold or fail, and the report that shows why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import msgspec
+
+from recsys.contracts.decisions import Decision, GateStatus
+from recsys.contracts.reports import GateResult, InputFile, Report, ReportWarning, Verdict
+from recsys.evaluation.decide import Evidence, decide, evidence_of
+from recsys.evaluation.experiment import analyse_joined
+from recsys.evaluation.inputs import Role, fingerprint_file, open_inputs
+from recsys.evaluation.joins import DEFAULT_WINDOW, open_join
+from recsys.evaluation.logs import DEFAULT_MEMORY
+from recsys.evaluation.plan import Plan, check_plan
+from recsys.evaluation.report.decision import DecisionPayload
+from recsys.evaluation.report.experiment_quality import ExperimentPayload, experiment_warnings
+from recsys.evaluation.report.provenance import new_report
+from recsys.evaluation.run_experiment import changed_inputs, plan_settings, primary_name
+from recsys.evaluation.validate import Validation, validate_logs
+
+_VERDICTS: dict[GateStatus, Verdict] = {
+    "pass": "pass",
+    "hold": "fail",
+    "fail": "fail",
+    "not_reached": "not_configured",
+}
+
+
+def run_decide(
+    logs: Mapping[Role, Sequence[str]],
+    plan: Plan,
+    *,
+    plan_file: Path | None = None,
+    rollback_version: str | None = None,
+    window: timedelta = DEFAULT_WINDOW,
+    memory: str = DEFAULT_MEMORY,
+    now: datetime | None = None,
+) -> tuple[Decision, Report, DecisionPayload]:
+    """Return the decision, its report and the report's payload.
+
+    The logs are checked line by line first; defects there end the run before anything is measured. The plan's
+    own ``rollback_version`` stands in for a missing one. Raises ``EvaluationError`` as ``decide`` and
+    ``experiment.analyse``.
+    """
+    check_plan(plan)
+    checked = validate_logs(logs, now=now, min_join_rate=plan.minimum_join_rate, window=window, memory=memory)
+    rollback = rollback_version or plan.rollback_version
+    files: list[InputFile] = [*checked.inputs, *([fingerprint_file("plan", plan_file)] if plan_file else [])]
+    hashes = {f"{file.role}:{file.name}": file.sha256 for file in files}
+    defects = sum(finding.count for finding in checked.findings if finding.severity == "error")
+    measured: ExperimentPayload | None = None
+    changed: list[ReportWarning] = []
+    if defects:
+        evidence = Evidence(
+            arms=[],
+            schema_defects=defects,
+            join_rate=checked.join_rate,
+            sample_ratio=None,
+            contaminated_users=0,
+            metrics={},
+            guardrails={},
+            rollback_version=rollback,
+            inputs=hashes,
+        )
+    else:
+        with open_inputs(logs) as inputs, open_join(inputs, window=window, memory=memory) as connection:
+            result = analyse_joined(connection, plan)
+            changed = changed_inputs(inputs)
+        measured = ExperimentPayload(result=result, primary_metric=primary_name(plan), joins=checked.join)
+        evidence = evidence_of(
+            plan, result, join_rate=checked.join_rate, rollback_version=rollback, inputs=hashes
+        )
+    decision = decide(plan, evidence)
+    payload = DecisionPayload(decision=decision, findings=checked.findings, measured=measured)
+    warnings = [*changed, *_warnings(checked, measured)]
+    return decision, _report(payload, plan, files, warnings, checked, window), payload
+
+
+def _warnings(checked: Validation, measured: ExperimentPayload | None) -> list[ReportWarning]:
+    causes = [ReportWarning("likely_cause", cause) for cause in checked.likely_causes]
+    return causes + (experiment_warnings(measured.result, None) if measured else [])
+
+
+def _report(
+    payload: DecisionPayload,
+    plan: Plan,
+    files: Sequence[InputFile],
+    warnings: Sequence[ReportWarning],
+    checked: Validation,
+    window: timedelta,
+) -> Report:
+    report = new_report(
+        "experiment",
+        cases=checked.lines.get("exposures", 0),
+        inputs=files,
+        settings=plan_settings(plan) | {"window_s": window.total_seconds()},
+        gates=[
+            GateResult(gate.name, _VERDICTS[gate.status], f"{gate.status.replace('_', ' ')}: {gate.reason}")
+            for gate in payload.decision.gates
+        ],
+        warnings=warnings,
+        seed=plan.seed,
+    )
+    return msgspec.structs.replace(report, experiment=msgspec.Raw(msgspec.json.encode(payload)))
