@@ -17,10 +17,12 @@ from recsys.evaluation.stats.estimate import FloatArray
 from recsys.evaluation.stats.proportions import exact_interval
 from recsys.evaluation.stats.uniformity import kolmogorov_uniform
 
+P_VALUE_BINS = 20
+
 
 class AaCheck(Struct, frozen=True, kw_only=True):
     """False positives and uniformity over the splits; ``is_sound`` when neither speaks against the analysis
-    at 1 %.
+    at 1 %. ``p_value_counts`` are the p-values in ``P_VALUE_BINS`` equal steps.
     """
 
     splits: int
@@ -33,6 +35,7 @@ class AaCheck(Struct, frozen=True, kw_only=True):
     uniformity_p_value: float
     is_sound: bool
     seed: int
+    p_value_counts: list[int]
 
 
 def resampled_aa(
@@ -73,4 +76,5 @@ def resampled_aa(
         uniformity_p_value=p_value,
         is_sound=low <= alpha <= high and p_value >= 0.01,
         seed=seed,
+        p_value_counts=np.histogram(p_values, bins=P_VALUE_BINS, range=(0.0, 1.0))[0].tolist(),
     )

@@ -21,7 +21,7 @@ def slice_effects(
 ) -> tuple[dict[str, list[SliceEffect]], int]:
     """Return by metric its effect in every slice, largest first, and how many slices had too few users.
 
-    Slices are read from the view ``chosen``; a dimension that it lacks has none. They are a look for where
+    Slices are read from the table ``chosen``; a dimension that it lacks has none. They are a look for where
     to look: their p-values are not corrected.
     """
     found: dict[str, list[SliceEffect]] = {metric.name: [] for metric in plan.family}

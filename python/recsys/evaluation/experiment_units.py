@@ -20,12 +20,12 @@ from recsys.evaluation.plan import TERMS, Plan
 from recsys.evaluation.stats.estimate import FloatArray, IntArray
 
 _UNITS = """
-CREATE OR REPLACE TEMP TABLE units AS
+CREATE OR REPLACE TABLE units AS
 SELECT *, row_number() OVER (ORDER BY user_id) - 1 AS code
 FROM (SELECT user_id, min(variant) AS arm, min(variant) <> max(variant) AS is_contaminated
       FROM chosen WHERE is_in_period AND variant IS NOT NULL GROUP BY user_id)
 WHERE NOT is_contaminated;
-CREATE OR REPLACE TEMP TABLE days AS
+CREATE OR REPLACE TABLE days AS
 SELECT day, row_number() OVER (ORDER BY day) - 1 AS spot
 FROM (SELECT DISTINCT day FROM chosen WHERE is_in_period AND variant IS NOT NULL AND day IS NOT NULL);
 """
@@ -83,12 +83,15 @@ class Units:
 
 
 def choose_requests(connection: duckdb.DuckDBPyConnection, source: str, plan: Plan) -> None:
-    """Make the view ``chosen`` of table ``source``: requests of the experiment with ``is_in_period``.
+    """Make the table ``chosen`` of ``source``: requests of the experiment with ``is_in_period``.
 
-    ``source`` needs ``user_id`` and ``variant``, and ``ts`` when the plan has a period. Requests of other
-    experiments have no arm here. ``EvaluationError`` when there are several and the plan names none.
+    ``source`` needs ``user_id`` (or ``usr``, its hash), ``variant``, and ``ts`` when the plan has a period.
+    Requests of other experiments have no arm here. ``EvaluationError`` when there are several and the plan
+    names none.
     """
     columns = columns_of(connection, source)
+    is_hashed = "user_id" not in columns and "usr" in columns
+    columns += ["user_id"] if is_hashed else []
     for name in ("user_id", "variant", *(["ts"] if plan.start or plan.end else [])):
         if name not in columns:
             raise EvaluationError(f"column {name!r} is missing; there are: {', '.join(columns)}")
@@ -105,15 +108,16 @@ def choose_requests(connection: duckdb.DuckDBPyConnection, source: str, plan: Pl
         if moment is not None
     )
     connection.execute(
-        f"CREATE OR REPLACE TEMP VIEW chosen AS SELECT * REPLACE ({variant} AS variant), "  # noqa: S608
-        f"{_before(plan.start)} AS is_before, {period or 'true'} AS is_in_period"
+        f"CREATE OR REPLACE TABLE chosen AS SELECT * REPLACE ({variant} AS variant), "  # noqa: S608
+        f"{'usr AS user_id, ' if is_hashed else ''}{_before(plan.start)} AS is_before, "
+        f"{period or 'true'} AS is_in_period"
         f"{'' if 'day' in columns else f', {day} AS day'} FROM {source}"
     )
     connection.execute(_UNITS)
 
 
 def gather_units(connection: duckdb.DuckDBPyConnection, terms: Iterable[str], plan: Plan) -> Units:
-    """Return the units of the view ``chosen`` with sums of ``terms`` (names of ``TERMS``, or columns).
+    """Return the units of the table ``chosen`` with sums of ``terms`` (names of ``TERMS``, or columns).
 
     ``EvaluationError`` names a term that is missing, not a number, NaN or infinite, and an empty table.
     """

@@ -131,16 +131,24 @@ def prefer(clicks: Iterable[tuple[str, str | None]], level: float = 0.95) -> Pre
         balance[user] = balance.get(user, 0) + (1 if team == "b" else -1)
     wins_a = sum(value < 0 for value in balance.values())
     wins_b = sum(value > 0 for value in balance.values())
+    ties = len(balance) - wins_a - wins_b
+    return preference(wins_a, wins_b, ties, clicks_without_team=without_team, level=level)
+
+
+def preference(
+    wins_a: int, wins_b: int, ties: int, *, clicks_without_team: int, level: float = 0.95
+) -> Preference:
+    """Return the preference from counts of users: who clicked more on items of A, of B, and equally often."""
     chose = wins_a + wins_b
     low, high = exact_interval(wins_b, chose, level) if chose else (0.0, 1.0)
     return Preference(
         prefers_a=wins_a,
         prefers_b=wins_b,
-        ties=len(balance) - chose,
+        ties=ties,
         share_b=wins_b / chose if chose else None,
         low=low,
         high=high,
         p_value=float(stats.binomtest(wins_b, chose).pvalue) if chose else 1.0,
         level=level,
-        clicks_without_team=without_team,
+        clicks_without_team=clicks_without_team,
     )

@@ -13,13 +13,13 @@ from recsys.contracts.reports import GateResult, InputFile, Report, ReportWarnin
 from recsys.evaluation.decide import Evidence, decide, evidence_of
 from recsys.evaluation.experiment import analyse_joined
 from recsys.evaluation.inputs import Role, fingerprint_file, open_inputs
-from recsys.evaluation.joins import DEFAULT_WINDOW, open_join
+from recsys.evaluation.joins import DEFAULT_WINDOW
 from recsys.evaluation.logs import DEFAULT_MEMORY
 from recsys.evaluation.plan import Plan, check_plan
 from recsys.evaluation.report.decision import DecisionPayload
 from recsys.evaluation.report.experiment_quality import ExperimentPayload, experiment_warnings
 from recsys.evaluation.report.provenance import new_report
-from recsys.evaluation.run_experiment import changed_inputs, plan_settings, primary_name
+from recsys.evaluation.run_experiment import changed_inputs, open_requests, plan_settings, primary_name
 from recsys.evaluation.validate import Validation, validate_logs
 
 _VERDICTS: dict[GateStatus, Verdict] = {
@@ -67,8 +67,8 @@ def run_decide(
             inputs=hashes,
         )
     else:
-        with open_inputs(logs) as inputs, open_join(inputs, window=window, memory=memory) as connection:
-            result = analyse_joined(connection, plan)
+        with open_inputs(logs) as inputs, open_requests(inputs, plan, window, memory) as join:
+            result = analyse_joined(join.connection, plan)
             changed = changed_inputs(inputs)
         measured = ExperimentPayload(result=result, primary_metric=primary_name(plan), joins=checked.join)
         evidence = evidence_of(

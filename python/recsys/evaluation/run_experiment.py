@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import msgspec
 from recsys.contracts.reports import InputFile, Report, ReportWarning, Setting
 from recsys.evaluation.experiment import analyse_joined
 from recsys.evaluation.inputs import Inputs, Role, fingerprint_file, open_inputs
-from recsys.evaluation.joins import DEFAULT_WINDOW, count_join, open_join
+from recsys.evaluation.joins import DEFAULT_WINDOW, Join, open_join
 from recsys.evaluation.logs import DEFAULT_MEMORY
 from recsys.evaluation.plan import Plan
 from recsys.evaluation.report.experiment_quality import (
@@ -35,14 +36,19 @@ def run_experiment(
     ``plan_file`` is where the plan comes from, for the list of inputs. Raises ``EvaluationError`` for logs
     that cannot be read or joined, and as ``experiment.analyse``.
     """
-    with open_inputs(logs) as inputs, open_join(inputs, window=window, memory=memory) as connection:
-        joins = count_join(connection)
-        result = analyse_joined(connection, plan)
+    with open_inputs(logs) as inputs, open_requests(inputs, plan, window, memory) as join:
+        joins = join.counts()
+        result = analyse_joined(join.connection, plan)
         files = [*inputs.fingerprint(), *([fingerprint_file("plan", plan_file)] if plan_file else [])]
         changed = changed_inputs(inputs)
     payload = ExperimentPayload(result=result, primary_metric=primary_name(plan), joins=joins)
     report = experiment_report(payload, plan, files, changed, window)
     return report, payload
+
+
+def open_requests(inputs: Inputs, plan: Plan, window: timedelta, memory: str) -> AbstractContextManager[Join]:
+    """Return the join for the requests of an experiment: users by their hashes, and no names."""
+    return open_join(inputs, window=window, memory=memory, experiment=plan.experiment_id, with_names=False)
 
 
 def experiment_report(

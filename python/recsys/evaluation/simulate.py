@@ -29,6 +29,9 @@ _CONVERSION = 0.15
 _QUALITY = np.linspace(0.5, 1.5, CHOICES)
 _LOGGING = np.array([0.4, 0.3, 0.2, 0.1])
 _TARGET = np.array([0.1, 0.2, 0.3, 0.4])
+_TEAM_B = np.array(
+    [0.3, 0.3, 0.25, 0.15]
+)  # the other team draws so that both together are the logging policy
 _EXAMINED = np.array([1.0, 0.7, 0.5])
 _MEAN_TASTE = 0.1
 
@@ -134,7 +137,7 @@ def _draw_lists(draw: np.random.Generator, tastes: FloatArray) -> _Lists:
     values = np.where(draw.random(shape) < _CONVERSION, draw.lognormal(3.0, 0.6, shape).round(2), 0.0)
     return _Lists(
         picks=picks.tolist(),
-        is_b=(draw.random(shape) < _TARGET[picks] / (_TARGET[picks] + _LOGGING[picks])).tolist(),
+        is_b=(draw.random(shape) < _TEAM_B[picks] / (2.0 * _LOGGING[picks])).tolist(),
         clicked=(draw.random(shape) < chances).tolist(),
         sales=values.tolist(),
         latencies=draw.gamma(4.0, 5.0, tastes.size).round(3).tolist(),

@@ -11,7 +11,7 @@ import numpy as np
 from msgspec import Struct
 
 from recsys.contracts.errors import EvaluationError
-from recsys.evaluation.ope.log import BanditLog
+from recsys.evaluation.ope.log import BanditLog, ListLog
 
 
 class ClippingCost(Struct, frozen=True, kw_only=True):
@@ -41,3 +41,18 @@ def clip(log: BanditLog, max_weight: float) -> tuple[BanditLog, ClippingCost]:
         value_removed=float((excess * log.reward).mean()),
     )
     return replace(log, target=np.where(excess > 0.0, clipped * log.logging, log.target)), cost
+
+
+def clip_lists(log: ListLog, max_weight: float) -> tuple[ListLog, ClippingCost]:
+    """Return the lists with the weight of every rank cut at ``max_weight``, and the cost in independent IPS.
+
+    The weight of a whole list is a product over its ranks, and is cut by that of each.
+    """
+    flat = BanditLog(
+        reward=log.reward.ravel(),
+        logging=log.logging.ravel(),
+        target=log.target.ravel(),
+        users=np.repeat(log.users, log.reward.shape[1]),
+    )
+    clipped, cost = clip(flat, max_weight)
+    return replace(log, target=clipped.target.reshape(log.target.shape)), cost

@@ -53,11 +53,20 @@ def tone_of(low: float, high: float) -> Tone:
 
 
 def forest(
-    title: str, effects: Sequence[Effect], *, is_percent: bool = False, unit: str = "", reference: float = 0.0
+    title: str,
+    effects: Sequence[Effect],
+    *,
+    is_percent: bool = False,
+    is_signed: bool = True,
+    unit: str = "",
+    reference: float = 0.0,
 ) -> Chart:
-    """Return effects with their intervals, one a row, around a line at ``reference``."""
+    """Return effects with their intervals, one a row, around a line at ``reference``.
+
+    Values that are no differences are written without a sign (``is_signed``).
+    """
     drawn = list(effects)[:MOST_ROWS]
-    write = numbers.signed_percent if is_percent else numbers.signed
+    write = numbers.writer(is_percent=is_percent, is_signed=is_signed)
     with style(title):
         figure, axes = _frame(0.9 + 0.36 * len(drawn))
         axes.axvline(reference, color=MUTED, linewidth=1.0, linestyle=(0, (4, 3)))
@@ -72,12 +81,11 @@ def forest(
             )
         _rows(axes, [effect.label for effect in drawn])
         axes.xaxis.set_major_locator(MaxNLocator(6))
-        axes.xaxis.set_major_formatter(_tick_labels(is_percent=is_percent, is_signed=True))
+        axes.xaxis.set_major_formatter(_tick_labels(is_percent=is_percent, is_signed=is_signed))
         if unit:
             axes.set_xlabel(unit)
         words = "; ".join(
-            f"{effect.label} {write(effect.value)} "
-            f"({numbers.interval(effect.low, effect.high, is_percent=is_percent)})"
+            f"{effect.label} {write(effect.value)} ({write(effect.low)} to {write(effect.high)})"
             for effect in drawn
         )
         return _chart(figure, title, f"Effects with intervals: {words}.")

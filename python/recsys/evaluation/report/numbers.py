@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 MINUS = "\N{MINUS SIGN}"
 
 
@@ -31,6 +33,13 @@ def percent(value: float) -> str:
 def signed_percent(value: float) -> str:
     """Return a relative difference in percent with its sign."""
     return ("+" if value > 0 else "") + percent(value)
+
+
+def writer(*, is_percent: bool, is_signed: bool) -> Callable[[float], str]:
+    """Return what writes a number of this kind."""
+    if is_percent:
+        return signed_percent if is_signed else percent
+    return signed if is_signed else number
 
 
 def interval(low: float, high: float, *, is_percent: bool = False) -> str:
