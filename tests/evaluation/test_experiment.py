@@ -160,6 +160,17 @@ def test_the_pre_period_narrows_the_interval_and_leaves_the_effect():
     assert without.cuped is None
 
 
+def test_a_user_without_a_pre_period_stands_at_the_mean_and_is_not_counted_as_seen():
+    start = datetime(2026, 1, 4, tzinfo=UTC)
+    table = requests(users=600, activity=4)
+    earlier = table.filter(pa.compute.less(table["ts"], pa.scalar(start)))
+    running = table.filter(pa.compute.greater_equal(table["ts"], pa.scalar(start)))
+    seen = set(earlier["user_id"].to_pylist()) & set(running["user_id"].to_pylist())
+    got = analyse(table, plan(start=start)).metrics[0]
+    assert 0 < len(seen) < len(set(running["user_id"].to_pylist()))
+    assert got.cuped.users_before == len(seen)
+
+
 def test_users_in_two_arms_are_counted_and_left_out():
     table = requests(users=400)
     stray = replace_column(table.slice(0, 1), "variant", pa.array(["B"]))

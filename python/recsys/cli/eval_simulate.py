@@ -15,7 +15,7 @@ def run_simulate(
     Parameters
     ----------
     out
-        The folder that gets exposures/ and outcomes/.
+        The folder that gets exposures/, outcomes/ and a plan.toml to begin with.
     users
         How many users; half of them are in each arm.
     lift
@@ -31,6 +31,7 @@ def run_simulate(
         return OK
     stdout().print(f"{made.n_exposures:,} exposures: {made.exposures}", soft_wrap=True)
     stdout().print(f"{made.n_outcomes:,} outcomes: {made.outcomes}", soft_wrap=True)
+    stdout().print(f"a plan to begin with: {made.plan}", soft_wrap=True)
     stdout().print(f"arms {CONTROL} and {CANDIDATE} from {made.start.isoformat()}, lift {lift:+.1%}")
     stdout().print(
         f"clicks per list: {made.logging_clicks_per_list:.4f} by the logging policy, "

@@ -138,9 +138,13 @@ def gather_units(connection: duckdb.DuckDBPyConnection, terms: Iterable[str], pl
     ).to_arrow_table()
     before: dict[str, FloatArray] = {}
     if plan.start is not None:
+        # Filtered sums, so that a user without a pre-period has none of it, not even a request.
+        past = ", ".join(
+            f"coalesce(sum(({sql})::DECIMAL(38, 9)) FILTER (is_before), 0)::DOUBLE AS s{number}"
+            for number, sql in enumerate(expressions.values())
+        )
         earlier = connection.sql(
-            f"SELECT code, {sums} FROM units LEFT JOIN "  # noqa: S608
-            "(FROM chosen WHERE is_before) USING (user_id) GROUP BY code ORDER BY code"
+            f"SELECT code, {past} FROM units LEFT JOIN chosen USING (user_id) GROUP BY code ORDER BY code"  # noqa: S608
         ).to_arrow_table()
         before = {term: _floats(earlier, f"s{number}") for number, term in enumerate(wanted)}
     names = connection.execute("SELECT day::VARCHAR FROM days ORDER BY spot").fetchall()

@@ -99,7 +99,9 @@ def _report(
         inputs=files,
         settings=plan_settings(plan) | {"window_s": window.total_seconds()},
         gates=[
-            GateResult(gate.name, _VERDICTS[gate.status], f"{gate.status.replace('_', ' ')}: {gate.reason}")
+            GateResult(
+                gate.name, _VERDICTS[gate.status], f"{'hold: ' if gate.status == 'hold' else ''}{gate.reason}"
+            )
             for gate in payload.decision.gates
         ],
         warnings=warnings,

@@ -36,12 +36,35 @@ _EXAMINED = np.array([1.0, 0.7, 0.5])
 _MEAN_TASTE = 0.1
 
 
+_PLAN = f"""\
+control_variant = "{CONTROL}"
+candidate_variant = "{CANDIDATE}"
+experiment_id = "{EXPERIMENT}"
+start = {(FIRST_DAY + timedelta(days=DAYS_BEFORE)).isoformat()}
+metrics = ["ctr", "conversion_rate", "revenue_per_user"]
+
+[shares]
+{CONTROL} = 0.5
+{CANDIDATE} = 0.5
+
+[primary_metric]
+name = "ctr"
+minimum_effect = 0.002
+
+[guardrails]
+p95_latency = 0.1
+error_rate = 0.005
+empty_list_rate = 0.01
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Simulated:
     """The files that were written, their records, and the truth: expected clicks per list of each policy."""
 
     exposures: Path
     outcomes: Path
+    plan: Path
     n_exposures: int
     n_outcomes: int
     start: datetime
@@ -50,7 +73,7 @@ class Simulated:
 
 
 def simulate(out: Path, *, users: int, lift: float, seed: int, salt: bytes = b"simulated") -> Simulated:
-    """Write ``exposures/`` and ``outcomes/`` below ``out``, one file each; same seed, same bytes.
+    """Write ``exposures/``, ``outcomes/`` and ``plan.toml`` below ``out``; the same seed, the same bytes.
 
     ``lift`` is relative (0.1 is +10 %). The expected clicks per list are those without a lift. Raises
     ``EvaluationError`` for fewer than 4 users, or a lift that leaves no probability.
@@ -60,6 +83,7 @@ def simulate(out: Path, *, users: int, lift: float, seed: int, salt: bytes = b"s
             f"a simulation needs 4 users or more and a lift of -1 to 1, not {users}, {lift}"
         )
     exposures, outcomes = (out / log / "simulated.jsonl" for log in ("exposures", "outcomes"))
+    plan = out / "plan.toml"
     counts = [0, 0]
     encode = msgspec.json.Encoder().encode
     try:
@@ -72,12 +96,14 @@ def simulate(out: Path, *, users: int, lift: float, seed: int, salt: bytes = b"s
                 for outcome in found:
                     came.write(encode(outcome) + b"\n")
                     counts[1] += 1
+        plan.write_text(_PLAN, encoding="utf-8")
     except OSError as error:
         raise EvaluationError(f"{out} cannot be written: {error.strerror}") from error
     seen = _MEAN_TASTE * float(_EXAMINED.sum())
     return Simulated(
         exposures=exposures,
         outcomes=outcomes,
+        plan=plan,
         n_exposures=counts[0],
         n_outcomes=counts[1],
         start=FIRST_DAY + timedelta(days=DAYS_BEFORE),

@@ -1,7 +1,7 @@
 """A model of the reward still to come at each rank, cross-fitted by user; what cascade-DR corrects by.
 
 Source: Kiyohara et al. (2022), "Doubly Robust Off-Policy Evaluation for Ranking Policies under the Cascade
-Behavior Model", WSDM, section 3 (regression from the last rank up); folds as in ``reward_model``.
+Behavior Model", WSDM (rewards still to come, regressed from the last rank up); folds as in ``reward_model``.
 """
 
 from __future__ import annotations
