@@ -137,6 +137,7 @@ def test_an_unknown_tenant_is_404_on_every_route(client):
             body = {
                 "rules/preview": {"rules": [], "request": {"surface": "home", "user": {"user_id": "u"}}},
                 "cache/invalidate": {"targets": ["rules"]},
+                "{experiment_id}/ramp": {"traffic_share": 1},
             }.get("/".join(path.split("/")[-2:]), {})
             body = [] if path.endswith("/rules") else body
             answer = client.send(op.method, path, json.dumps(body).encode(), **JSON)

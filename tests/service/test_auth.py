@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
 import pytest
 from tests.service.conftest import Client
@@ -14,6 +15,7 @@ from recsys.service.operations import OPERATIONS
 ROLES = ("service", "viewer", "operator", "admin")
 GUARDED = [operation for operation in OPERATIONS if operation.roles is not None]
 REQUEST = {"surface": "home", "user": {"user_id": "u"}}
+EXPERIMENT = {"surface": "home", "arms": [{"name": "a"}]}
 
 
 @dataclass
@@ -51,6 +53,9 @@ def call(client, operation, *, tenant="demo", **headers):
     bodies = {
         "/v1/similar": {"surface": "home", "item_id": "i00"},
         "/v1/events": {},
+        "/v1/recommend/batch": {"requests": [REQUEST]},
+        "/ramp": {"traffic_share": 1},
+        "demo/experiments": EXPERIMENT | {"id": uuid4().hex} if operation.method == "POST" else {},
         "rules/preview": {"rules": [], "request": REQUEST},
         "cache/invalidate": {"targets": ["config"]},
     }

@@ -242,3 +242,62 @@ def test_items_of_the_session_are_anchors_of_its_next_request(make_client) -> No
     after = client.recommend(user={"session_id": "s"}, k=3)
     assert ids(after.json()) == ["i05", "i07", "i03"]
     assert ids(client.recommend(user={"session_id": "other"}, k=3).json()) == ids(before.json())
+
+
+ADMIN = "/v1/admin/tenants/demo"
+DRAFT = {
+    "id": "e",
+    "surface": "home",
+    "arms": [{"name": "control"}, {"name": "related", "mode": "cooc"}],
+    "primary_metric": {"name": "ctr"},
+    "guardrails": [{"metric": "error_rate", "margin": 0.01}],
+}
+
+
+def test_an_experiment_is_run_over_http(service) -> None:
+    assert service.post(f"{ADMIN}/experiments", DRAFT).status == 200
+    refused = service.post(f"{ADMIN}/experiments/e/start", {})
+    assert (refused.status, refused.json()["code"]) == (422, "RECSYS_UNPROCESSABLE_ENTITY")
+    assert "e.rollback" in refused.json()["detail"]
+    document = service.get(f"{ADMIN}/experiments").json()
+    document["experiments"][0]["rollback"] = {"to": "current"}
+    body = json.dumps(document).encode()
+    put = service.send("PUT", f"{ADMIN}/experiments", body, content_type="application/json")
+    assert put.status == 200
+    for action, told in (
+        ("start", True),
+        ("kill", False),
+        ("resume", True),
+        ("ramp", False),
+        ("rollback", False),
+    ):
+        change = {"traffic_share": 0.0} if action == "ramp" else {"comment": "try"}
+        answer = service.post(f"{ADMIN}/experiments/e/{action}", change)
+        assert answer.status == 200, answer.body
+        service.watcher.refresh()
+        assert (variant(ask(service)) is not None) == told, action
+    again = service.post(f"{ADMIN}/experiments/e/start", {})
+    assert again.status == 400
+    assert "rolled_back" in again.json()["detail"]
+    assert service.post(f"{ADMIN}/experiments/none/stop", {}).json()["code"] == "RECSYS_NOT_FOUND"
+
+
+def test_a_batch_gives_lists_without_repeats_that_outcomes_can_join(service) -> None:
+    one = {"surface": "home", "segment": "default", "k": 4, "user": {"user_id": "u"}}
+    answer = service.post("/v1/recommend/batch", {"requests": [one, one, one]}, x_request_id="page")
+    assert answer.status == 200, answer.body
+    lists = answer.json()["lists"]
+    items = [item for listed in lists for item in ids(listed)]
+    assert items == [f"i{number:02}" for number in range(12)]
+    assert [listed["meta"]["request_id"] for listed in lists] == ["page.1", "page.2", "page.3"]
+    assert [line["request_id"] for line in service.exposures()] == ["page.1", "page.2", "page.3"]
+
+
+def test_a_batch_with_a_wrong_request_is_refused_whole_and_names_it(service) -> None:
+    good = {"surface": "home", "user": {"user_id": "u"}}
+    answer = service.post("/v1/recommend/batch", {"requests": [good, good | {"surface": "none"}]})
+    assert answer.status == 404
+    assert answer.json()["detail"].startswith("requests[1]: ")
+    assert service.exposures() == []
+    assert service.post("/v1/recommend/batch", {"requests": []}).status == 400
+    assert service.post("/v1/recommend/batch", {"requests": [good]}, x_request_id="x" * 128).status == 400

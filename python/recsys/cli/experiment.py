@@ -167,7 +167,7 @@ def status(
         print_json({"version": version, "document": document})
         return
     print_table(
-        ["id", "surface", "kind", "state", "traffic", "arms", "start", "end"],
+        ["id", "surface", "kind", "state", "traffic", "arms", "started", "ended"],
         [_row(one, is_killed=one.kill_switch or document.kill_switch) for one in document.experiments],
     )
 
@@ -213,5 +213,7 @@ def _row(one: Experiment, *, is_killed: bool) -> tuple[object, ...]:
     total = sum(arm.weight for arm in one.arms)
     arms = ", ".join(f"{arm.name} {arm.weight / total:.0%}" for arm in one.arms)
     state = f"{one.state} (killed)" if is_killed and one.state == "running" else one.state
-    window = [None if moment is None else f"{moment:%Y-%m-%d %H:%M}" for moment in (one.start, one.end)]
+    window = [
+        None if moment is None else f"{moment:%Y-%m-%d %H:%M}" for moment in (one.started_at, one.ended_at)
+    ]
     return (one.id, one.surface, one.kind, state, f"{one.traffic_share:.0%}", arms, *window)

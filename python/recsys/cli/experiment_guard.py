@@ -47,7 +47,7 @@ def guard(
             raise RecsysError(f"experiment {experiment!r} is not running")
         watch, tail = (
             GuardrailWatch(watched),
-            LogTail(at.where.data_dir / "logs" / "exposures", watched.start),
+            LogTail(at.where.data_dir / "logs" / "exposures", watched.started_at),
         )
         while True:
             for line in tail.read():

@@ -35,6 +35,19 @@ class RollbackRequest(Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
     comment: Comment = ""
 
 
+class ExperimentChange(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Starts, stops, halts, resumes or rolls back an experiment; ``{}`` says no more."""
+
+    comment: Comment = ""
+
+
+class RampRequest(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """The share of the eligible users who take part from now on."""
+
+    traffic_share: Annotated[float, Meta(ge=0.0, le=1.0)]
+    comment: Comment = ""
+
+
 class DocumentVersion(Struct, frozen=True):
     """One version of a document: what a ``PUT`` made, by whom, when and why."""
 

@@ -93,7 +93,8 @@ class Experiment(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=
     """One experiment. ``segments`` empty means all; ``forced`` maps pseudonyms of testers to arms.
 
     ``traffic_share`` of the eligible users take part, and raising it only adds users; ``holdout`` of these
-    are served as the surface is. The first arm is the control.
+    are served as the surface is. The first arm is the control. ``start`` and ``end`` bound the clock of
+    requests; ``started_at`` and ``ended_at`` are when it was started and stopped.
     """
 
     id: ArmName
@@ -113,6 +114,8 @@ class Experiment(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=
     guardrails: list[Guardrail] = []
     rollback: RollbackPath | None = None
     description: str = ""
+    started_at: Timestamp | None = None
+    ended_at: Timestamp | None = None
 
     @property
     def is_serving(self) -> bool:

@@ -13,6 +13,7 @@ from msgspec import Meta, Struct
 
 DEFAULT_K = 20
 MAX_K = 200
+MAX_BATCH = 20
 MAX_EXPLAINED_K = 50
 MAX_ANCHORS = 50
 MAX_CANDIDATES = 5000
@@ -121,6 +122,12 @@ class RecommendRequest(_Ranking, frozen=True, omit_defaults=True, forbid_unknown
     anchors: Anchors = Anchors()
 
 
+class BatchRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """``POST /v1/recommend/batch``: the lists of one page, in the order in which they may take items."""
+
+    requests: Annotated[list[RecommendRequest], Meta(min_length=1, max_length=MAX_BATCH)]
+
+
 class SimilarRequest(_Ranking, frozen=True, omit_defaults=True, forbid_unknown_fields=True, kw_only=True):
     """``POST /v1/similar``: the best items beside one item."""
 
@@ -208,6 +215,12 @@ class ListResponse(Struct, frozen=True):
     items: list[RankedItem]
     meta: ListMeta
     warnings: list[ListWarning]
+
+
+class BatchResponse(Struct, frozen=True):
+    """One list for each request of a batch; none repeats an item of those before it."""
+
+    lists: list[ListResponse]
 
 
 class ValidateResponse(Struct, frozen=True):

@@ -87,7 +87,7 @@ def start_experiment(
                 f"experiment {experiment_id!r} is {experiment.state}; only a draft can be started"
             )
         check_can_start(experiment, experiment_id)
-        return replace(experiment, state="running", start=experiment.start or now)
+        return replace(experiment, state="running", started_at=now)
 
     return _edit(plane, tenant_id, experiment_id, start, author, "start", comment)
 
@@ -100,7 +100,7 @@ def stop_experiment(
     def stop(experiment: Experiment) -> Experiment:
         if experiment.state != "running":
             raise ControlError(f"experiment {experiment_id!r} is {experiment.state}, not running")
-        return replace(experiment, state="stopped", end=_ended(experiment, now))
+        return replace(experiment, state="stopped", ended_at=now)
 
     return _edit(plane, tenant_id, experiment_id, stop, author, "stop", comment)
 
@@ -187,7 +187,7 @@ def roll_back_experiment(
     def roll_back(experiment: Experiment) -> Experiment:
         if experiment.state == "draft":
             raise ControlError(f"experiment {experiment_id!r} was never started")
-        return replace(experiment, state="rolled_back", end=_ended(experiment, now))
+        return replace(experiment, state="rolled_back", ended_at=experiment.ended_at or now)
 
     _edit(plane, tenant_id, experiment_id, roll_back, author, "rollback", comment)
     document, _ = current_experiments(plane, tenant_id)
@@ -213,13 +213,6 @@ def roll_back_experiment(
             comment=why,
         )
     return path
-
-
-def _ended(experiment: Experiment, now: datetime) -> datetime | None:
-    """Return the end, which is never at or before the start."""
-    if experiment.start is not None and now <= experiment.start:
-        return experiment.end
-    return now if experiment.end is None or now < experiment.end else experiment.end
 
 
 def _edit(

@@ -26,8 +26,16 @@ from recsys.service.entity_tags import expect_current, not_modified, tag_header
 from recsys.service.problems import ProblemError
 from recsys.service.transport import Request, Response, json_response
 
-_INVALID = {"config": ProblemCode.INVALID_CONFIG, "rules": ProblemCode.INVALID_RULES}
-_NOT_FOUND = {"config": ProblemCode.CONFIG_NOT_FOUND, "rules": ProblemCode.RULES_NOT_FOUND}
+_INVALID: dict[DocumentKind, ProblemCode] = {
+    "config": ProblemCode.INVALID_CONFIG,
+    "rules": ProblemCode.INVALID_RULES,
+    "experiments": ProblemCode.INVALID_REQUEST,
+}
+_NOT_FOUND: dict[DocumentKind, ProblemCode] = {
+    "config": ProblemCode.CONFIG_NOT_FOUND,
+    "rules": ProblemCode.RULES_NOT_FOUND,
+    "experiments": ProblemCode.NOT_FOUND,
+}
 
 
 class ShowQuery(Struct, frozen=True, forbid_unknown_fields=True):
@@ -93,7 +101,8 @@ class AdminDocuments:
         # A version that is put in between is not among the revisions, and then none of them is current.
         current = self._plane.document(tenant_id, self._kind).revision.number if revisions else 0
         return json_response(
-            200, DocumentHistory([_describe(one, is_current=one.number == current) for one in revisions])
+            200,
+            DocumentHistory([describe_revision(one, is_current=one.number == current) for one in revisions]),
         )
 
     def roll_back(self, request: Request) -> Response:
@@ -129,12 +138,13 @@ class AdminDocuments:
 
     @staticmethod
     def _changed(revision: Revision) -> Response:
-        response = json_response(200, _describe(revision, is_current=True))
+        response = json_response(200, describe_revision(revision, is_current=True))
         response.headers = tag_header(revision.version)
         return response
 
 
-def _describe(revision: Revision, *, is_current: bool) -> DocumentVersion:
+def describe_revision(revision: Revision, *, is_current: bool) -> DocumentVersion:
+    """Return a revision as the API tells it."""
     return DocumentVersion(
         version=revision.version,
         number=revision.number,

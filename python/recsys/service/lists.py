@@ -70,11 +70,15 @@ class Lists:
         request: Request,
         decoder: msgspec.json.Decoder[RequestT],
     ) -> Query:
-        tenant = self._state.tenant(request.principal.tenant_id)
-        body = decode_body(request, decoder)
-        return make_query(
-            body, tenant, request.principal, self._pseudonyms_of(tenant.salt), request.request_id
-        )
+        self._state.tenant(request.principal.tenant_id)
+        return self.make_query(decode_body(request, decoder), request.principal, request.request_id)
+
+    def make_query(
+        self, body: RecommendRequest | SimilarRequest, principal: Principal, request_id: str
+    ) -> Query:
+        """Return the query of a decoded body; raises 403, 404 or 422 as the contract says."""
+        tenant = self._state.tenant(principal.tenant_id)
+        return make_query(body, tenant, principal, self._pseudonyms_of(tenant.salt), request_id)
 
     def _pseudonyms_of(self, salt: bytes) -> Pseudonyms:
         pseudonyms = self._pseudonyms.get(salt)
@@ -83,10 +87,10 @@ class Lists:
         return pseudonyms
 
     def _answer(self, endpoint: str, request: Request, query: Query) -> Response:
-        body, _ = self._serve(endpoint, request.request_id, request.started, query)
+        body, _ = self.serve(endpoint, request.request_id, request.started, query)
         return Response(200, body)
 
-    def _serve(
+    def serve(
         self, endpoint: str, request_id: str, started: float, query: Query, shown: Sequence[str] = ()
     ) -> tuple[bytes, ServedList]:
         """Return the body of a list and the list, logged and counted; ``shown`` are items not to repeat."""

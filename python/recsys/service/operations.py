@@ -12,6 +12,7 @@ from msgspec import Meta, Struct
 from recsys.contracts import admin, http
 from recsys.contracts.config import TenantConfig
 from recsys.contracts.events import EventsRequest, EventsResponse
+from recsys.contracts.experiments import Experiment, ExperimentsDocument
 from recsys.contracts.manifest import Manifest
 from recsys.contracts.problems import ProblemCode
 from recsys.contracts.rules import MAX_RULES, Rule
@@ -149,6 +150,17 @@ def _documents(
     )
 
 
+def _experiment(action: str, summary: str, body: type[Struct] = admin.ExperimentChange) -> Operation:
+    return _admin(
+        "POST",
+        f"experiments/{{experiment_id}}/{action}",
+        summary,
+        body=body,
+        answer=admin.DocumentVersion,
+        problems=(ProblemCode.NOT_FOUND, ProblemCode.UNPROCESSABLE_ENTITY, ProblemCode.VERSION_MISMATCH),
+    )
+
+
 _RELEASE_PROBLEMS = (ProblemCode.CONFIG_NOT_FOUND, ProblemCode.ARTIFACT_INCOMPATIBLE)
 
 OPERATIONS: tuple[Operation, ...] = (
@@ -159,6 +171,7 @@ OPERATIONS: tuple[Operation, ...] = (
         http.RecommendRequest,
         http.ValidateResponse,
     ),
+    _ranking("/v1/recommend/batch", "The lists of one page", http.BatchRequest, http.BatchResponse),
     _ranking("/v1/similar", "The best items beside one item", http.SimilarRequest, http.ListResponse),
     Operation(
         method="POST",
@@ -172,6 +185,21 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     *_documents("config", TenantConfig, ProblemCode.CONFIG_NOT_FOUND, ProblemCode.INVALID_CONFIG),
     *_documents("rules", _RULES, ProblemCode.RULES_NOT_FOUND, ProblemCode.INVALID_RULES),
+    *_documents("experiments", ExperimentsDocument, ProblemCode.NOT_FOUND, ProblemCode.INVALID_REQUEST),
+    _admin(
+        "POST",
+        "experiments",
+        "Keep an experiment as a draft",
+        body=Experiment,
+        answer=admin.DocumentVersion,
+        problems=(ProblemCode.UNPROCESSABLE_ENTITY,),
+    ),
+    _experiment("start", "Let the arms of an experiment rank"),
+    _experiment("stop", "End an experiment"),
+    _experiment("kill", "Halt the arms of an experiment"),
+    _experiment("resume", "Take the kill switch of an experiment back"),
+    _experiment("ramp", "Change the share of users in an experiment", admin.RampRequest),
+    _experiment("rollback", "Stop an experiment and take its rollback path"),
     _admin(
         "POST",
         "rules/preview",

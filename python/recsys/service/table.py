@@ -6,8 +6,10 @@ from recsys.observability.metrics import Metrics
 from recsys.service.admin_audit import AdminAudit
 from recsys.service.admin_cache import AdminCache
 from recsys.service.admin_documents import AdminDocuments
+from recsys.service.admin_experiments import AdminExperiments
 from recsys.service.admin_manifests import AdminManifests
 from recsys.service.admin_preview import AdminPreview
+from recsys.service.batches import Batches
 from recsys.service.documentation import Documentation
 from recsys.service.events import Events
 from recsys.service.health import Health
@@ -38,6 +40,7 @@ def _is_served(route: Route, served: ServedRoutes) -> bool:
 def _handlers(state: State, watcher: Watcher, metrics: Metrics) -> dict[tuple[str, str], Handler]:
     lists = Lists(state, metrics)
     events = Events(state, metrics)
+    documents, experiments = AdminDocuments(state.plane, "experiments"), AdminExperiments(state)
     health = Health(state, watcher, metrics)
     documentation = Documentation()
     config, rules = AdminDocuments(state.plane, "config"), AdminDocuments(state.plane, "rules")
@@ -55,12 +58,24 @@ def _handlers(state: State, watcher: Watcher, metrics: Metrics) -> dict[tuple[st
         ("GET", "manifests/{surface}"): manifests.show,
         ("GET", "manifests/{surface}/versions"): manifests.history,
         ("POST", "manifests/{surface}/rollback"): manifests.roll_back,
+        ("GET", "experiments"): documents.show,
+        ("PUT", "experiments"): documents.put,
+        ("GET", "experiments/versions"): documents.history,
+        ("POST", "experiments/rollback"): documents.roll_back,
+        ("POST", "experiments"): experiments.create,
+        ("POST", "experiments/{experiment_id}/start"): experiments.start,
+        ("POST", "experiments/{experiment_id}/stop"): experiments.stop,
+        ("POST", "experiments/{experiment_id}/kill"): experiments.kill,
+        ("POST", "experiments/{experiment_id}/resume"): experiments.resume,
+        ("POST", "experiments/{experiment_id}/ramp"): experiments.ramp,
+        ("POST", "experiments/{experiment_id}/rollback"): experiments.roll_back,
         ("POST", "cache/invalidate"): AdminCache(state).invalidate,
         ("GET", "audit"): AdminAudit(state.plane).show,
     }
     return {(method, f"{TENANT_PATH}/{path}"): handler for (method, path), handler in below.items()} | {
         ("POST", "/v1/recommend"): lists.recommend,
         ("POST", "/v1/recommend/validate"): lists.validate,
+        ("POST", "/v1/recommend/batch"): Batches(lists).recommend,
         ("POST", "/v1/similar"): lists.similar,
         ("POST", "/v1/events"): events.take,
         ("GET", "/recsys-events.js"): events.script,

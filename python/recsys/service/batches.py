@@ -1,0 +1,51 @@
+"""``/v1/recommend/batch``: the lists of one page, none of which repeats an item of those before it."""
+
+from __future__ import annotations
+
+import msgspec
+
+from recsys.contracts.http import MAX_REQUEST_ID, BatchRequest
+from recsys.contracts.problems import ProblemCode
+from recsys.service.bodies import decode_body
+from recsys.service.lists import Lists
+from recsys.service.problems import ProblemError
+from recsys.service.transport import Request, Response
+
+
+class Batches:
+    """The handler of ``/v1/recommend/batch``."""
+
+    def __init__(self, lists: Lists) -> None:
+        self._lists = lists
+        self._decoder = msgspec.json.Decoder(BatchRequest)
+
+    def recommend(self, request: Request) -> Response:
+        """Answer with one list for each request, in their order; all of them, or a problem.
+
+        The request id of list n is that of the batch with ``.n`` after it, so that outcomes join their list.
+        """
+        body = decode_body(request, self._decoder)
+        longest = f"{request.request_id}.{len(body.requests)}"
+        if len(longest) > MAX_REQUEST_ID:
+            raise ProblemError(
+                ProblemCode.INVALID_REQUEST, f"X-Request-Id: {longest} is longer than {MAX_REQUEST_ID}"
+            )
+        queries = []
+        for index, one in enumerate(body.requests):
+            try:
+                queries.append(
+                    self._lists.make_query(one, request.principal, f"{request.request_id}.{index + 1}")
+                )
+            except ProblemError as error:
+                raise ProblemError(
+                    error.code, f"requests[{index}]: {error.detail}", headers=error.headers
+                ) from error
+        shown: list[str] = []
+        parts: list[bytes] = []
+        for index, query in enumerate(queries):
+            part, served = self._lists.serve(
+                "batch", f"{request.request_id}.{index + 1}", request.started, query, shown
+            )
+            parts.append(part)
+            shown += served.item_ids
+        return Response(200, b'{"lists":[' + b",".join(parts) + b"]}")
