@@ -129,7 +129,12 @@ impl Catalog {
         self.ids.touch(&self.artifact, ids);
     }
 
-    /// Brings what filters and responses will read of these items into the caches.
+    /// Brings the ids of these items into the caches.
+    pub fn touch_texts(&self, items: impl Iterator<Item = Ordinal>) {
+        touch(items.map(|i| self.ids.first_byte(&self.artifact, i)));
+    }
+
+    /// Brings what filters will read of these items into the caches.
     pub fn touch(&self, items: impl Iterator<Item = Ordinal> + Clone) {
         touch(
             items.clone().map(|i| {
@@ -138,14 +143,13 @@ impl Catalog {
         );
         let starts = |rows: &Ragged, i| rows.start(&self.artifact, i).unwrap_or(0);
         let tags: &[u32] = self.artifact.slice(&self.item_tags);
-        touch(items.clone().map(|i| {
+        touch(items.map(|i| {
             u64::from(
                 tags.get(starts(&self.item_tag_rows, i))
                     .copied()
                     .unwrap_or(0),
             )
         }));
-        touch(items.map(|i| self.ids.first_byte(&self.artifact, i)));
     }
 
     /// The id of an item; an error that names the file if it has no such item.

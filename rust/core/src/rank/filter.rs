@@ -115,26 +115,38 @@ impl<'r> Filter<'r> {
         Ok(any_of(&self.forbidden).then_some(Drop::ForbiddenTags))
     }
 
-    /// The only items that can pass, ascending, if they are few: the allow-list, or the items of rare required tags.
-    pub fn allowed(&self) -> Result<Option<Vec<Ordinal>>> {
-        let mut items: Vec<Ordinal> = if self.has_include {
-            self.sets.included.iter().collect()
-        } else if let Some(required) = &self.required {
-            let mut postings = Vec::new();
-            for code in required {
-                let tagged = self.catalog.tagged(*code)?;
-                if postings.len() + tagged.len() > ENUMERATED_TAGS {
-                    return Ok(None);
-                }
-                postings.extend_from_slice(tagged);
-            }
-            postings
-        } else {
+    /// How many items have a required tag, counted once for each; `None` without a demand.
+    pub fn required_items(&self) -> Result<Option<usize>> {
+        let Some(required) = &self.required else {
             return Ok(None);
         };
+        let lengths = required
+            .iter()
+            .map(|code| Ok(self.catalog.tagged(*code)?.len()));
+        lengths.sum::<Result<usize>>().map(Some)
+    }
+
+    /// The only items that can pass, ascending, if they are few: the allow-list, or the items of rare required tags.
+    pub fn allowed(&self) -> Result<Option<Vec<Ordinal>>> {
+        if !self.has_include && self.required_items()?.is_none_or(|n| n > ENUMERATED_TAGS) {
+            return Ok(None);
+        }
+        self.all_allowed().map(Some)
+    }
+
+    /// The only items that can pass, ascending, if there is an allow-list or a required tag.
+    pub fn all_allowed(&self) -> Result<Vec<Ordinal>> {
+        let mut items = Vec::new();
+        if self.has_include {
+            items.extend(self.sets.included.iter());
+        } else {
+            for code in self.required.iter().flatten() {
+                items.extend_from_slice(self.catalog.tagged(*code)?);
+            }
+        }
         items.sort_unstable();
         items.dedup();
-        Ok(Some(items))
+        Ok(items)
     }
 }
 

@@ -65,7 +65,7 @@ pub fn gather<'p>(
         let list = source.signal.list(key)?;
         match source.signal.by_item(key)? {
             Some(by_item) if list.len() > STREAM_OVER => {
-                streams.push(Stream::new(s, list, by_item)?)
+                streams.push(Stream::new(s, list, by_item, plan.boosted_ranks(s))?)
             }
             _ => lists.push((s, 1.0, list)),
         }

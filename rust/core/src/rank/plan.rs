@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::sets::ItemSet;
+use super::stream::STREAM_OVER;
 use crate::Ordinal;
 use crate::catalog::Catalog;
 use crate::error::{Error, Result};
@@ -10,6 +11,10 @@ use crate::signal::{KeyType, Signal};
 
 /// Most sources of a plan: one bit each in an item's `found_by`.
 pub const MAX_SOURCES: usize = 32;
+
+/// Most boosted items of a list whose ranks a plan keeps: 400 kB. More of them are a good part of the list, so that
+/// one who reads it meets them soon.
+const MAX_BOOSTED_RANKS: usize = 100_000;
 
 /// How a source's raw values come onto one scale.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,6 +133,8 @@ pub struct Plan {
     pub(super) ladder: Vec<Rung>,
     pub(super) rung_keys: Vec<Option<u32>>,
     pub(super) rules: Arc<Rules>,
+    /// By source: ranks of the boosted items on its long list.
+    boosted_ranks: Vec<Option<Vec<u32>>>,
     pub(super) anchor_decay: f64,
     pub(super) diversity: Diversity,
 }
@@ -168,7 +175,7 @@ impl Plan {
                 "boost of rule {id}: the multiplier {factor} is not a number >= 0"
             )));
         }
-        let segment_keys = sources
+        let segment_keys: Vec<Option<u32>> = sources
             .iter()
             .map(|s| check_source(&catalog, s))
             .collect::<Result<_>>()?;
@@ -182,9 +189,18 @@ impl Plan {
                 }
             })
             .collect::<Result<_>>()?;
+        let boosted_ranks = sources
+            .iter()
+            .zip(&segment_keys)
+            .map(|(source, key)| match key {
+                Some(key) => boosted_ranks(&source.signal, *key, &rules, catalog.len()),
+                None => Ok(None),
+            })
+            .collect::<Result<_>>()?;
         Ok(Self {
             catalog,
             sources,
+            boosted_ranks,
             segment_keys,
             ladder,
             rung_keys,
@@ -209,10 +225,52 @@ impl Plan {
         &self.ladder
     }
 
+    /// Whether a rule raises the score of some items.
+    pub(super) fn has_boosts(&self) -> bool {
+        raising(&self.rules).next().is_some()
+    }
+
+    /// The ranks of the boosted items on the long list of a source, ascending, if they are known.
+    pub(super) fn boosted_ranks(&self, source: usize) -> Option<&[u32]> {
+        self.boosted_ranks[source].as_deref()
+    }
+
     /// The rules.
     pub fn rules(&self) -> &Rules {
         &self.rules
     }
+}
+
+fn raising(rules: &Rules) -> impl Iterator<Item = &ItemSet> {
+    let boosts = rules.boosts.iter();
+    boosts
+        .filter(|(.., factor)| *factor > 1.0)
+        .map(|(_, items, _)| items)
+}
+
+/// The ranks of the boosted items on a list that will be streamed; `None` for one that will not, without boosts, and
+/// for more of them than are worth their memory.
+fn boosted_ranks(
+    signal: &Signal,
+    key: u32,
+    rules: &Rules,
+    catalog_len: usize,
+) -> Result<Option<Vec<u32>>> {
+    let list = signal.list(key)?;
+    if list.len() <= STREAM_OVER
+        || raising(rules).next().is_none()
+        || signal.by_item(key)?.is_none()
+    {
+        return Ok(None);
+    }
+    let boosted = ItemSet::union(raising(rules), catalog_len);
+    let ranks = list.items().iter().zip(0..);
+    let ranks: Vec<u32> = ranks
+        .filter(|(item, _)| boosted.contains(**item))
+        .map(|(_, rank)| rank)
+        .take(MAX_BOOSTED_RANKS + 1)
+        .collect();
+    Ok((ranks.len() <= MAX_BOOSTED_RANKS).then_some(ranks))
 }
 
 fn check_source(catalog: &Catalog, source: &Source) -> Result<Option<u32>> {

@@ -136,6 +136,21 @@ pub struct RankedItem {
     pub contributions: Vec<Contribution>,
 }
 
+impl RankedItem {
+    /// An item that no source found.
+    pub fn uncalled(item: Ordinal) -> Self {
+        Self {
+            item,
+            score: 0.0,
+            found_by: 0,
+            pin: None,
+            rung: None,
+            boosts: Vec::new(),
+            contributions: Vec::new(),
+        }
+    }
+}
+
 /// A ranked list, and what a response says about it.
 #[derive(Clone, Debug, Default)]
 pub struct Ranked {

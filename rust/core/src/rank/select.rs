@@ -12,11 +12,16 @@ use super::mmr::{Features, Pool, features};
 use super::plan::{Plan, Rung};
 use super::request::{Contribution, Ranked, RankedItem, Request};
 use super::resolve::{distinct_anchors, weights};
+use super::scorer::Scorer;
 use super::sets::OrdinalSet;
-use super::stream::{STREAM_OVER, Scorer, Walk};
+use super::stream::STREAM_OVER;
 use super::table::Table;
+use super::walk::Walk;
 use crate::Ordinal;
 use crate::error::Result;
+
+/// To ask a list for an item costs about as much as to read this many of it.
+const PULLED_PER_ITEM: usize = 2;
 
 /// Memory that a thread keeps from one request to the next.
 #[derive(Debug, Default)]
@@ -82,8 +87,14 @@ fn rank(plan: &Plan, request: &Request<'_>, scratch: &mut Scratch) -> Result<Ran
         include_unknown: filter.include_unknown,
         ..Ranked::default()
     };
+    let most_pulled = match filter.required_items()? {
+        Some(items) => items.saturating_mul(PULLED_PER_ITEM),
+        None => usize::MAX,
+    };
     let mut selection = Selection {
         plan,
+        allowed,
+        most_pulled,
         scorer,
         table,
         walk,
@@ -98,7 +109,7 @@ fn rank(plan: &Plan, request: &Request<'_>, scratch: &mut Scratch) -> Result<Ran
         Some(lambda) => selection.diversify(lambda)?,
         None => selection.fill()?,
     }
-    selection.refill(allowed.as_deref())?;
+    selection.refill()?;
     let selected_at = Instant::now();
 
     let mut result = selection.finish(request)?;
@@ -116,6 +127,10 @@ fn rank(plan: &Plan, request: &Request<'_>, scratch: &mut Scratch) -> Result<Ran
 /// A list in the making.
 struct Selection<'a, 'p> {
     plan: &'p Plan,
+    /// The only items that can pass, if they are known.
+    allowed: Option<Vec<Ordinal>>,
+    /// How many items the streams may give before those that can pass are asked for by name.
+    most_pulled: usize,
     scorer: Scorer<'p>,
     table: &'a mut Table,
     walk: Walk<'p>,
@@ -186,7 +201,7 @@ impl Selection<'_, '_> {
                         let position = self.walk.draw(&self.scorer, self.table, *item)?;
                         self.candidate(position)
                     }
-                    None => uncalled(*item),
+                    None => RankedItem::uncalled(*item),
                 };
                 place.pin = Some(rule);
                 self.take(place)?;
@@ -199,6 +214,12 @@ impl Selection<'_, '_> {
     /// The next candidate in score order that may be shown and is not in the list yet.
     fn next(&mut self) -> Result<Option<RankedItem>> {
         while let Some(position) = self.walk.next(&self.scorer, self.table)? {
+            if self.walk.n_pulled() > self.most_pulled {
+                let allowed = self.filter.all_allowed()?;
+                self.walk.restrict(&self.scorer, self.table, &allowed)?;
+                self.allowed = Some(allowed);
+                self.most_pulled = usize::MAX;
+            }
             let item = self.table.ordinal(position);
             if !self.chosen.contains(item) && self.passes(item)? {
                 return Ok(Some(self.candidate(position)));
@@ -246,9 +267,11 @@ impl Selection<'_, '_> {
         self.fill()
     }
 
-    /// Goes down the ladder until the list is full. With `allowed`, only those items are looked for.
-    fn refill(&mut self, allowed: Option<&[Ordinal]>) -> Result<()> {
+    /// Goes down the ladder until the list is full. Where the items that can pass are known, only they are looked for.
+    fn refill(&mut self) -> Result<()> {
         let plan = self.plan;
+        let allowed = self.allowed.take();
+        let allowed = allowed.as_deref();
         for (rung, step) in plan.ladder.iter().enumerate() {
             if self.is_full() {
                 return Ok(());
@@ -295,7 +318,7 @@ impl Selection<'_, '_> {
                 self.take(RankedItem {
                     score: raw / (1.0 + raw.abs()),
                     rung: Some(rung),
-                    ..uncalled(item)
+                    ..RankedItem::uncalled(item)
                 })?;
             }
         }
@@ -331,19 +354,6 @@ impl Selection<'_, '_> {
             }
         }
         Ok(result)
-    }
-}
-
-/// An item that is no candidate.
-fn uncalled(item: Ordinal) -> RankedItem {
-    RankedItem {
-        item,
-        score: 0.0,
-        found_by: 0,
-        pin: None,
-        rung: None,
-        boosts: Vec::new(),
-        contributions: Vec::new(),
     }
 }
 

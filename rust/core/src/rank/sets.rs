@@ -28,6 +28,28 @@ impl ItemSet {
         Self::Bits(bits)
     }
 
+    /// The bitmap of all that is in any of the sets, of a catalog with `catalog_len` items.
+    pub fn union<'a>(sets: impl Iterator<Item = &'a Self>, catalog_len: usize) -> Self {
+        let mut bits = vec![0; catalog_len.div_ceil(64)];
+        for set in sets {
+            match set {
+                Self::Sorted(items) => {
+                    for item in items {
+                        if let Some(word) = bits.get_mut(*item as usize / 64) {
+                            *word |= 1 << (item % 64);
+                        }
+                    }
+                }
+                Self::Bits(words) => {
+                    for (word, more) in bits.iter_mut().zip(words) {
+                        *word |= more;
+                    }
+                }
+            }
+        }
+        Self::Bits(bits)
+    }
+
     /// Whether the set has `item`.
     #[inline]
     pub fn contains(&self, item: Ordinal) -> bool {
