@@ -14,6 +14,41 @@ app = cyclopts.App(name="demo", help="Prepare the retail demo.")
 
 
 @app.command
+def replay(
+    *,
+    out: Path = Path("retail-replay"),
+    cut_week: int = 48,
+    last_week: int = 53,
+    json: JsonFlag = False,
+) -> None:
+    """Cut the retail data in time: a release of the weeks before, and logs of the baskets after.
+
+    `recsys eval offline` then compares what the release's signals would have shown.
+
+    Parameters
+    ----------
+    out
+        The folder that gets data/, logs/ and items.parquet.
+    cut_week
+        The first of the weeks (7 to 53) that the release does not know.
+    last_week
+        The last week in the logs.
+    """
+    from recsys.demo.replay import prepare_replay
+    from recsys.demo.retail import ORIGIN
+
+    with progress() as begin:
+        made = prepare_replay(out, cut_week=cut_week, last_week=last_week, begin=begin)
+    if json:
+        print_json(made)
+        return
+    print(f"data: {ORIGIN}")
+    print(f"{made.data_dir}: a release of the weeks before {made.since:%Y-%m-%d}")
+    print(f"{made.baskets:,} baskets: {made.exposures}")
+    print(f"{made.purchases:,} purchases: {made.outcomes}")
+
+
+@app.command
 def prepare(
     *,
     data_dir: Path = Path("data"),

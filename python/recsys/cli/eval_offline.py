@@ -10,10 +10,14 @@ from cyclopts import Parameter
 
 from recsys.cli.console import OK, JsonFlag, print_json, print_table, print_warning, stdout
 from recsys.cli.eval_inputs import NO_LOGS, LogOptions
+from recsys.cli.eval_replay import ReplayOptions, ranked_again
+from recsys.cli.releases import IN_DATA_FOLDER, RegistryOptions
 from recsys.contracts.errors import UsageError
 
 if TYPE_CHECKING:
-    from recsys.contracts.reports import OfflineReport, Report
+    from collections.abc import Mapping
+
+    from recsys.contracts.reports import MetricValue, OfflineReport, Report
     from recsys.evaluation.offline import OfflineResult, System
 
 _Several = Parameter(consume_multiple=True, negative="")
@@ -53,6 +57,7 @@ class MetricOptions:
 
 
 _METRICS = MetricOptions()
+_REPLAY = ReplayOptions()
 
 
 def run_offline(
@@ -61,12 +66,16 @@ def run_offline(
     baseline: str = "logged",
     candidate: str | None = None,
     metrics: MetricOptions = _METRICS,
+    replay: ReplayOptions = _REPLAY,
+    releases: RegistryOptions = IN_DATA_FOLDER,
     out: Path | None = None,
     json: JsonFlag = False,
 ) -> int:
     """Score ranked lists by what users did, and compare a candidate with a baseline on the same requests.
 
-    A system is `logged` (the lists that were served) or `file:RANKLIST` (a ranklist.v1 log).
+    A system is `logged` (the lists that were served), `file:RANKLIST` (a ranklist.v1 log), or ranked again
+    for each request with outcomes: `signal:NAME` (alone, built-in settings), `mode:NAME` (of the current
+    release), `manifest:VERSION`, `config:VERSION`. Its anchors are the user's outcomes before the request.
 
     Parameters
     ----------
@@ -94,14 +103,17 @@ def run_offline(
         window=given.attribution_window(),
     )
     plan.check()
-    result = evaluate_offline(
-        given.logs(),
-        _system(baseline),
-        _system(candidate) if candidate else None,
-        plan,
-        items=metrics.items,
-        memory=given.memory,
-    )
+    names = [name for name in (baseline, candidate) if name is not None]
+    with ranked_again(names, given, plan, replay, releases) as lists:
+        systems = [_system(name, lists) for name in names]
+        result = evaluate_offline(
+            given.logs(),
+            systems[0],
+            systems[1] if candidate else None,
+            plan,
+            items=metrics.items,
+            memory=given.memory,
+        )
     report = make_report(given, metrics, {"baseline": baseline, "candidate": candidate}, result)
     if out is not None:
         from recsys.evaluation.report.offline import offline_story
@@ -117,15 +129,17 @@ def run_offline(
     return OK
 
 
-def _system(name: str) -> System:
+def _system(name: str, lists: Mapping[str, Path]) -> System:
     from recsys.evaluation.offline import LOGGED, System
 
     kind, _, value = name.partition(":")
     if name == LOGGED:
         return System(name)
+    if name in lists:
+        return System(name, (str(lists[name]),), is_temporary=True)
     if kind == "file" and value:
         return System(f"file:{value.rstrip('/').rpartition('/')[2]}", (value,))
-    raise UsageError(f"{name!r} is no system: give logged or file:RANKLIST")
+    raise UsageError(f"{name!r} is no system: give logged, file:, signal:, mode:, manifest: or config:…")
 
 
 def make_report(
@@ -184,7 +198,27 @@ def show_report(report: Report, payload: OfflineReport) -> None:
         rows.append(row)
     head = ["metric", *("baseline", "candidate")[: len(names)]]
     print_table([*head, "difference", "interval", "p (Holm)"] if payload.comparison else head, rows)
+    _show_slices(payload, names)
     divides = "the length of the list" if payload.precision_divides_by == "list_length" else "k"
     stdout().print(f"precision divides by {divides}; popularity from {payload.popularity_from}")
     for warning in report.warnings:
         print_warning(f"{warning.code}: {warning.detail}")
+
+
+def _show_slices(payload: OfflineReport, names: list[str]) -> None:
+    """Print the headline's metric by slice, systems side by side."""
+    found: dict[tuple[str, str], dict[str, MetricValue]] = {}
+    for row in payload.slices:
+        label = ("+".join(row.dimensions), ", ".join(row.dimensions.values()))
+        found.setdefault(label, {})[row.system] = row.metrics[0]
+    if not found:
+        return
+    first = payload.slices[0].metrics[0]
+    rows = [
+        (*label, metrics[names[0]].n, *(metrics[name].value for name in names))
+        for label, metrics in found.items()
+    ]
+    columns = ["slice", "value", "cases", *("baseline", "candidate")[: len(names)]]
+    print_table(columns, rows, title=f"{first.metric}@{first.k}")
+    if payload.slices_below_minimum:
+        stdout().print(f"{payload.slices_below_minimum:,} slices are too small to show")

@@ -102,9 +102,7 @@ def prepare_demo(data_dir: Path, *, force: bool = False, begin: BeginStage = uns
     advance(1)
     write_retail_files(data, where)
     advance(2)
-    artifacts = build_retail_artifacts(where, begin)
-    _create_tenant(where)
-    _publish(where, artifacts)
+    artifacts = publish_retail_release(where, begin)
     prepared = Prepared(ORIGIN, _maker(), artifacts)
     where.stamp.write_bytes(msgspec.json.format(msgspec.json.encode(prepared)) + b"\n")
     return prepared, True
@@ -132,6 +130,14 @@ def build_retail_artifacts(where: DemoFiles, begin: BeginStage = unseen) -> list
     reports.append(build_popularity(catalog, by_age, where.artifact("popularity"), POPULARITY))
     reports.append(build_cooc(catalog, given(where.interactions), where.artifact("cooc"), COOC))
     return reports
+
+
+def publish_retail_release(where: DemoFiles, begin: BeginStage = unseen) -> list[BuildReport]:
+    """Build the artifacts of the retail files, create the tenant if need be, and publish a release."""
+    artifacts = build_retail_artifacts(where, begin)
+    _create_tenant(where)
+    _publish(where, artifacts)
+    return artifacts
 
 
 def _maker() -> str:

@@ -17,6 +17,7 @@ from typing import NamedTuple
 import duckdb
 import numpy as np
 from msgspec import Struct
+from msgspec.structs import replace
 
 from recsys.contracts.errors import EvaluationError
 from recsys.contracts.reports import (
@@ -90,11 +91,12 @@ class OfflinePlan(Struct, frozen=True, kw_only=True):
 
 class System(NamedTuple):
     """A ranked system: its name in the report, and its ranked lists (paths and URLs), or none for the
-    logged ones.
+    logged ones. The report names temporary files by the system, for their paths differ from run to run.
     """
 
     name: str
     ranklists: tuple[str, ...] = ()
+    is_temporary: bool = False
 
 
 class OfflineResult(NamedTuple):
@@ -188,7 +190,8 @@ def _source_of(join: Join, system: System, table: str, read: list[InputFile]) ->
     scan = Scan(Strict(), lambda _: None, *ALWAYS, with_names=False)
     with open_inputs({"ranklists": system.ranklists}) as inputs:
         stage_log(join.connection, scan, "ranklists", inputs.of("ranklists"), table)
-        read += inputs.fingerprint()
+        files = inputs.fingerprint()
+        read += [replace(file, name=system.name) for file in files] if system.is_temporary else files
         yield table
 
 
