@@ -150,7 +150,8 @@ def test_no_line_of_others_is_lost_while_workers_write_and_erasures_are_killed(t
     finally:
         for writer in writers:
             writer.terminate()
-    told = [line.split() for writer in writers for line in (writer.communicate()[0]).splitlines()]
+    lines = [line for writer in writers for line in writer.communicate()[0].splitlines(keepends=True)]
+    told = [line.split() for line in lines if line.endswith("\n")]
     kept = [request_id for user, request_id in told if user == KEPT] + ["idle"]
     found = Counter(read_ids(log, KEPT))
     assert [one for one in kept if found[one] != 1] == []
