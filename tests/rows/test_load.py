@@ -11,15 +11,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from recsys.contracts.errors import RecsysError
+from recsys.contracts.rows import RowKind, RowsLoaded
 from recsys.control.plane import ControlPlane
-from recsys.control.rows import RowKind, list_row_sets, read_chunks
+from recsys.control.rows import list_row_sets, read_chunks
 from recsys.control.store import NotFoundError
 from recsys.rows.body import BodyTooLargeError, MediaTypeError, load_body
 from recsys.rows.columns import from_chunks
-from recsys.rows.load import Loaded, drop_rows
+from recsys.rows.load import drop_rows
 
 
-def load(plane: ControlPlane, kind: RowKind, rows: list[dict[str, object]], **more: object) -> Loaded:
+def load(plane: ControlPlane, kind: RowKind, rows: list[dict[str, object]], **more: object) -> RowsLoaded:
     body = msgspec.json.Encoder().encode_lines(rows)
     arguments: dict[str, object] = {"scratch": Path("scratch"), "actor": "t"} | more
     return load_body(plane, "shop", kind, [body], "application/x-ndjson", **arguments)  # type: ignore[arg-type]

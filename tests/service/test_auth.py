@@ -50,6 +50,7 @@ def issue(client, role, tenant="demo", **options):
 
 def call(client, operation, *, tenant="demo", **headers):
     path = operation.path.replace("{tenant_id}", tenant).replace("{surface}", "home")
+    path = path.replace("{pseudonym}", "a" * 64)
     bodies = {
         "/v1/similar": {"surface": "home", "item_id": "i00"},
         "/v1/events": {},
@@ -58,6 +59,11 @@ def call(client, operation, *, tenant="demo", **headers):
         "demo/experiments": EXPERIMENT | {"id": uuid4().hex} if operation.method == "POST" else {},
         "rules/preview": {"rules": [], "request": REQUEST},
         "cache/invalidate": {"targets": ["config"]},
+        "signals/catalog": [{"item_id": "a"}],
+        "signals/popularity": [{"surface": "x", "item_id": "a", "day": "2026-01-31", "count": 1}],
+        "signals/cooc": [
+            {"surface": "x", "item_id": "a", "neighbor_id": "b", "day": "2026-01-31", "count": 1}
+        ],
     }
     body = next((body for end, body in bodies.items() if path.endswith(end)), None)
     if body is None:

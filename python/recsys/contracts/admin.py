@@ -48,6 +48,17 @@ class RampRequest(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields
     comment: Comment = ""
 
 
+class ErasedUser(Struct, frozen=True):
+    """What was removed of a user; ``subject`` is how the audit trail names the user from now on."""
+
+    subject: str
+    log_records: int
+    signals: int
+    releases: int
+    comments: int
+    audit_entry: int
+
+
 class DocumentVersion(Struct, frozen=True):
     """One version of a document: what a ``PUT`` made, by whom, when and why."""
 

@@ -9,15 +9,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from datetime import date, datetime
-from typing import Literal
 
 import msgspec
 from msgspec import Struct
 
+from recsys.contracts.rows import RowKind
 from recsys.control.store import CorruptStoreError, Reader, Table, Writer
 from recsys.control.tenants import tenant_key
 
-RowKind = Literal["catalog", "popularity", "cooc"]
 ROW_KINDS: tuple[RowKind, ...] = ("catalog", "popularity", "cooc")
 
 

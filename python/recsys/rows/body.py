@@ -9,12 +9,12 @@ from tempfile import TemporaryDirectory
 import msgspec
 
 from recsys.contracts.errors import RecsysError
+from recsys.contracts.rows import RowKind, RowsLoaded
 from recsys.control.plane import ControlPlane
-from recsys.control.rows import RowKind
 from recsys.pipelines.input.errors import InputError
 from recsys.pipelines.input.files import find_input_files
 from recsys.pipelines.input.mapping import ColumnMapping
-from recsys.rows.load import Loaded, LoadMode, RowsError, load_rows
+from recsys.rows.load import LoadMode, RowsError, load_rows
 
 MAX_BODY_BYTES = 64 * 1024 * 1024
 SUFFIXES = {
@@ -47,7 +47,7 @@ def load_body(
     mode: LoadMode = "replace",
     actor: str,
     max_bytes: int = MAX_BODY_BYTES,
-) -> Loaded:
+) -> RowsLoaded:
     """Load the rows of a body given in pieces, all or none; see :func:`~recsys.rows.load.load_rows`.
 
     ``surface`` is that of every row, where rows do not say. Raises :class:`BodyTooLargeError`,

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import pyarrow as pa
 
-from recsys.control.rows import RowKind
+from recsys.contracts.rows import RowKind
 from recsys.pipelines.input.columns import CATALOG_COLUMNS, Column
 
 ROW_COLUMNS: dict[RowKind, tuple[Column, ...]] = {

@@ -11,14 +11,14 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from msgspec import Struct
 
 from recsys.contracts.errors import RecsysError
 from recsys.contracts.http import Name
+from recsys.contracts.rows import RowKind, RowsLoaded
 from recsys.contracts.rules import SegmentName
 from recsys.control.audit import append_entry
 from recsys.control.plane import ControlPlane
-from recsys.control.rows import RowKind, RowSetName, find_row_set, list_row_sets, put_row_set, read_chunks
+from recsys.control.rows import RowSetName, find_row_set, list_row_sets, put_row_set, read_chunks
 from recsys.control.store import Writer
 from recsys.control.tenants import find_tenant
 from recsys.pipelines.build.request import BeginStage, unseen
@@ -37,19 +37,6 @@ class RowsError(RecsysError):
     """Rows that cannot be loaded; the message names the field, and the row where it is one row's fault."""
 
 
-class Loaded(Struct, frozen=True):
-    """What a load did. ``changed`` counts the sets (days, or catalogs) that are another now."""
-
-    kind: RowKind
-    rows: int
-    sets: int
-    changed: int
-    surfaces: tuple[str, ...]
-    first_day: date | None
-    last_day: date | None
-    sha256: str
-
-
 def load_rows(
     plane: ControlPlane,
     tenant_id: str,
@@ -60,7 +47,7 @@ def load_rows(
     mode: LoadMode = "replace",
     actor: str,
     begin: BeginStage = unseen,
-) -> Loaded:
+) -> RowsLoaded:
     """Load every row of ``files`` in one change, or none, and return what that did.
 
     ``replace`` replaces each (surface, segment, day) that comes, or the catalog; ``merge`` replaces rows
@@ -76,10 +63,10 @@ def load_rows(
         digest.update(msgspec.json.encode(name))
         for chunk in to_chunks(kind, part):
             digest.update(chunk)
-    surfaces = tuple(sorted({name.surface for name, _ in sets if name.surface is not None}))
+    surfaces = sorted({name.surface for name, _ in sets if name.surface is not None})
     days = [name.day for name, _ in sets if name.day is not None]
 
-    def change(writer: Writer) -> Loaded:
+    def change(writer: Writer) -> RowsLoaded:
         find_tenant(writer, tenant_id)
         time = plane.now()
         changed = 0
@@ -99,7 +86,7 @@ def load_rows(
                 after=digest.hexdigest(),
                 comment=f"{mode}: {count} rows, {changed} of {len(sets)} sets changed",
             )
-        return Loaded(
+        return RowsLoaded(
             kind,
             count,
             len(sets),

@@ -9,7 +9,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from recsys.contracts import admin, http
+from recsys.contracts import admin, http, rows
 from recsys.contracts.config import TenantConfig
 from recsys.contracts.events import EventsRequest, EventsResponse
 from recsys.contracts.experiments import Experiment, ExperimentsDocument
@@ -19,7 +19,8 @@ from recsys.contracts.rules import MAX_RULES, Rule
 from recsys.control.keys import Role
 from recsys.service.admin_audit import AuditQuery
 from recsys.service.admin_documents import PageQuery, PutQuery, ShowQuery
-from recsys.service.auth import EDITORS, EVERY_ROLE, READERS
+from recsys.service.admin_signals import SignalsQuery
+from recsys.service.auth import ADMINS, EDITORS, EVERY_ROLE, READERS
 from recsys.service.transport import JSON_TYPE
 
 Shape = object
@@ -161,6 +162,17 @@ def _experiment(action: str, summary: str, body: type[Struct] = admin.Experiment
     )
 
 
+def _signals(kind: str, body: Shape) -> Operation:
+    return _admin(
+        "PUT",
+        f"signals/{kind}",
+        f"Load {kind} rows",
+        query=SignalsQuery,
+        body=body,
+        answer=rows.RowsLoaded,
+    )
+
+
 _RELEASE_PROBLEMS = (ProblemCode.CONFIG_NOT_FOUND, ProblemCode.ARTIFACT_INCOMPATIBLE)
 
 OPERATIONS: tuple[Operation, ...] = (
@@ -246,6 +258,17 @@ OPERATIONS: tuple[Operation, ...] = (
         body=admin.InvalidateRequest,
         answer=admin.InvalidateResponse,
         problems=(ProblemCode.INVALID_TARGETS,),
+    ),
+    _signals("catalog", list[rows.CatalogRow]),
+    _signals("popularity", list[rows.PopularityRow]),
+    _signals("cooc", list[rows.CoocRow]),
+    _admin(
+        "DELETE",
+        "users/{pseudonym}",
+        "Erase a user",
+        answer=admin.ErasedUser,
+        roles=ADMINS,
+        problems=(ProblemCode.VERSION_MISMATCH, ProblemCode.ARTIFACT_INCOMPATIBLE),
     ),
     _admin("GET", "audit", "Who changed what", query=AuditQuery, answer=admin.AuditPage),
     Operation(method="GET", path="/livez", summary="The process answers", answer=http.HealthResponse),

@@ -30,6 +30,7 @@ class Logs(Struct, frozen=True):
     assignments: EventLog
     events: EventIntake
     recent: RecentEvents
+    data_dir: Path
 
 
 def open_logs(data_dir: Path) -> Logs:
@@ -40,6 +41,7 @@ def open_logs(data_dir: Path) -> Logs:
         EventLog(PartWriter(logs / "assignments")),
         EventIntake(logs, recent),
         recent,
+        data_dir,
     )
 
 
@@ -53,6 +55,7 @@ class State:
         self.assignments = logs.assignments
         self.events = logs.events
         self.recent = logs.recent
+        self.data_dir = logs.data_dir
         self.tenants: Mapping[str, ServedTenant] = {}
         self.generation = 0
         """The change of the store up to which ``tenants`` is compiled."""

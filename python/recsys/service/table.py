@@ -9,6 +9,8 @@ from recsys.service.admin_documents import AdminDocuments
 from recsys.service.admin_experiments import AdminExperiments
 from recsys.service.admin_manifests import AdminManifests
 from recsys.service.admin_preview import AdminPreview
+from recsys.service.admin_signals import AdminSignals
+from recsys.service.admin_users import AdminUsers
 from recsys.service.batches import Batches
 from recsys.service.documentation import Documentation
 from recsys.service.events import Events
@@ -70,6 +72,10 @@ def _handlers(state: State, watcher: Watcher, metrics: Metrics) -> dict[tuple[st
         ("POST", "experiments/{experiment_id}/ramp"): experiments.ramp,
         ("POST", "experiments/{experiment_id}/rollback"): experiments.roll_back,
         ("POST", "cache/invalidate"): AdminCache(state).invalidate,
+        ("PUT", "signals/catalog"): AdminSignals(state, "catalog").put,
+        ("PUT", "signals/popularity"): AdminSignals(state, "popularity").put,
+        ("PUT", "signals/cooc"): AdminSignals(state, "cooc").put,
+        ("DELETE", "users/{pseudonym}"): AdminUsers(state).erase,
         ("GET", "audit"): AdminAudit(state.plane).show,
     }
     return {(method, f"{TENANT_PATH}/{path}"): handler for (method, path), handler in below.items()} | {
