@@ -24,7 +24,7 @@ UPDATE = os.environ.get("UPDATE_DOCS") == "1"
 BLOCK = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 DOCUMENTED_URL = "http://127.0.0.1:8000"
 VOLATILE = {"request_id", "timings_ms", "ts", "latency_ms", "time"}
-DIGEST = re.compile(r"\b[0-9a-f]{64}\b")
+DIGEST = re.compile(r"\b[0-9a-f]{64}\b|\b(?=[0-9a-f]*[a-f])[0-9a-f]{12}\b")
 
 
 @dataclass

@@ -10,6 +10,8 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, timedelta
@@ -19,9 +21,12 @@ from urllib.parse import quote
 import msgspec
 from msgspec import Struct
 
-from recsys.artifacts.atomic_files import exclusive_lock, write_atomically
+from recsys.artifacts.atomic_files import TEMPORARY, exclusive_lock, write_atomically
 from recsys.contracts.documents import canonical_json, version_of
 from recsys.contracts.errors import RecsysError
+
+_SOURCE_AGE_S = 86_400
+"""Copies of a source that are this old belong to no run."""
 
 
 class PipelineError(RecsysError):
@@ -71,7 +76,20 @@ class Workspace:
     def locked(self) -> Iterator[None]:
         """Hold the workspace; another run on it waits."""
         with exclusive_lock(self.folder / ".lock"):
+            self._sweep()
             yield
+
+    def _sweep(self) -> None:
+        """Remove what killed runs have left; called by the one that holds the workspace."""
+        left = [*self.folder.glob(".ingest-*"), *self.folder.glob(f"build/{TEMPORARY}*")]
+        left += self.folder.glob("build/.build-*")
+        old = time.time() - _SOURCE_AGE_S
+        left += [path for path in self.folder.glob(".source-*") if path.stat().st_mtime < old]
+        for path in left:
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
 
     def checkpoints(self) -> Checkpoints:
         """Return what is remembered; raises :class:`PipelineError` for a damaged file."""
