@@ -134,6 +134,7 @@ def test_an_unknown_tenant_is_404_on_every_route(client):
         op = operation.operation
         if op.is_admin:
             path = op.path.replace("{tenant_id}", "nobody").replace("{surface}", "home")
+            path = path.replace("{pseudonym}", "0" * 64)
             body = {
                 "rules/preview": {"rules": [], "request": {"surface": "home", "user": {"user_id": "u"}}},
                 "cache/invalidate": {"targets": ["rules"]},

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import errno
 import json
-import os
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from recsys.eventlog.layout import live_parts
+from recsys.eventlog.parts import PartWriter
 
 
 def outcome(number: int = 0, **fields: object) -> dict:
@@ -77,11 +77,11 @@ def test_an_id_that_names_a_person_is_refused_and_not_logged(client):
 
 
 def test_a_log_that_cannot_be_written_asks_to_try_again(client, monkeypatch):
-    def full(fd: int, data: bytes) -> int:
+    def full(parts: PartWriter, line: bytes) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr(os, "write", full)
+        patched.setattr(PartWriter, "append", full)
         answer = client.post("/v1/events", {"outcomes": [outcome()]})
     assert (answer.status, answer.json()["code"]) == (503, "RECSYS_OVERLOADED")
     assert int(answer.headers["retry-after"]) > 0

@@ -278,7 +278,7 @@ def test_a_start_while_the_store_is_down_serves_the_view_that_was_kept(client, t
         raise StoreUnavailableError("the database does not answer")
 
     state = client.state
-    logs = Logs(state.exposures, state.assignments, state.events, state.recent)
+    logs = Logs(state.exposures, state.assignments, state.events, state.recent, tmp_path)
     fresh = State(client.state.plane, client.state.registry, logs)
     monkeypatch.setattr(client.state.plane, "serving_view", fail)
     monkeypatch.setattr(client.state.plane, "read", fail)

@@ -47,6 +47,7 @@ class AdminSignals:
 
     def put(self, request: Request) -> Response:
         """Load all rows of the body, or none."""
+        self._state.plane.tenant(request.principal.tenant_id)  # an unknown one is told before its rows are
         query = decode_query(request, SignalsQuery)
         media_type = request.headers.get("content-type") or ""
         body, surface = request.body, query.surface

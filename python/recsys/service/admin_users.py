@@ -6,6 +6,7 @@ from recsys.contracts.admin import ErasedUser
 from recsys.contracts.errors import RecsysError, UsageError
 from recsys.contracts.problems import ProblemCode
 from recsys.erasure.erase import erase_user
+from recsys.eventlog.recent import user_key
 from recsys.service.problems import ProblemError
 from recsys.service.refusals import RETRY_AFTER_S, as_problem
 from recsys.service.state import State
@@ -36,6 +37,8 @@ class AdminUsers:
             problem = as_problem(error)
             headers = [("retry-after", str(RETRY_AFTER_S))]
             raise problem or ProblemError(ProblemCode.OVERLOADED, str(error), headers=headers) from error
+        # What the next requests would be anchored by; the logs above are what lasts.
+        self._state.recent.forget_user(user_key(request.principal.tenant_id, request.parameters["pseudonym"]))
         return json_response(
             200,
             ErasedUser(
