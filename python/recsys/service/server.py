@@ -21,6 +21,7 @@ from granian.log import LogLevels
 from granian.server.mp import MPServer
 
 from recsys.contracts.errors import RecsysError
+from recsys.observability.logs import configure_logs
 from recsys.service.examples import example_requests
 from recsys.service.loading import load_state
 from recsys.service.row_releases import start_row_releases
@@ -43,6 +44,7 @@ def serve(settings: ServeSettings, announce: Announce) -> None:
     or, in development, for data that has nothing to serve, and the error of whatever cannot be opened.
     """
     settings.check()
+    configure_logs()
     settings = msgspec.structs.replace(
         settings,
         port=reserve_port(settings.host, settings.port),
