@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 from recsys.pilot.asking import Answer, ask
 from recsys.pilot.drills.scratch import SURFACE, TENANT
-from recsys.pilot.drills.service_process import ServiceProcess
 from recsys.pilot.drills.stage import DrillError, Stage, list_of
+from recsys.pilot.service_process import ServiceProcess
 
 N_THREADS = 24
 ADMIN = f"/v1/admin/tenants/{TENANT}"

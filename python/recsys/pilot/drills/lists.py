@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 
 from recsys.pilot.drills.scratch import N_ITEMS, SURFACE, TENANT
-from recsys.pilot.drills.service_process import ServiceProcess
 from recsys.pilot.drills.stage import Stage, list_of
+from recsys.pilot.service_process import ServiceProcess
 
 
 def not_ready(stage: Stage) -> None:

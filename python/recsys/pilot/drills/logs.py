@@ -11,8 +11,8 @@ import psutil
 
 from recsys.eventlog.layout import live_parts
 from recsys.pilot.drills.scratch import SURFACE, TENANT
-from recsys.pilot.drills.service_process import ServiceProcess
 from recsys.pilot.drills.stage import DrillError, Stage, list_of, now
+from recsys.pilot.service_process import ServiceProcess
 
 N_LISTS = 20
 

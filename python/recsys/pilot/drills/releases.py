@@ -9,8 +9,8 @@ from pathlib import Path
 
 from recsys.artifacts.registry import open_registry
 from recsys.pilot.drills.scratch import SURFACE, TENANT, publish_into, unix_epoch
-from recsys.pilot.drills.service_process import ServiceProcess
 from recsys.pilot.drills.stage import DrillError, Stage, component, list_of
+from recsys.pilot.service_process import ServiceProcess
 
 SCHEDULE_HOURS = 24.0
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -12,8 +10,9 @@ from pathlib import Path
 from msgspec import Struct
 
 from recsys.contracts.errors import RecsysError
+from recsys.pilot.commands import CommandError, run_command
 from recsys.pilot.drills.scratch import SURFACE, TENANT, Scratch
-from recsys.pilot.drills.service_process import COMMAND, ServiceProcess
+from recsys.pilot.service_process import ServiceProcess
 
 TIMEOUT_S = 30.0
 POLL_S = 0.05
@@ -104,15 +103,10 @@ class Stage:
         """
         shown = " ".join(argument.replace(str(self.scratch.folder), "…") for argument in arguments)
         self.steps.append(f"recsys {shown}")
-        environment = os.environ | {"NO_COLOR": "1", "COLUMNS": "200"}
-        done = subprocess.run(
-            [*COMMAND, *arguments], capture_output=True, text=True, check=False, env=environment
-        )
-        if done.returncode not in codes:
-            raise DrillError(
-                f"recsys {shown} exited {done.returncode}: {(done.stderr or done.stdout).strip()}"
-            )
-        return done.stdout
+        try:
+            return run_command(*arguments, codes=codes)
+        except CommandError as error:
+            raise DrillError(f"recsys {shown} {error.trouble}") from error
 
     def _wait(self, trouble: str, condition: Callable[[], bool]) -> None:
         end = time.monotonic() + TIMEOUT_S

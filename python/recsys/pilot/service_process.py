@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import selectors
 import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,13 +15,11 @@ import psutil
 
 from recsys.contracts.errors import RecsysError
 from recsys.pilot.asking import Answer, ask
+from recsys.pilot.commands import COMMAND
 from recsys.pilot.metrics_text import MetricsText
 
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 20.0
-COMMAND = (sys.executable, "-c", "from recsys.cli.main import main; main()")
-"""Runs ``recsys`` with the interpreter, and the package, of this process."""
-
 _URL = re.compile(r"http://127\.0\.0\.1:\d+")
 
 
