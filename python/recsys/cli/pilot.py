@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import cyclopts
 from cyclopts import Parameter
+from cyclopts.validators import Number
 
-from recsys.cli.console import JsonFlag, print_json, print_table, print_warning, stdout
+from recsys.cli.console import FAILED, OK, JsonFlag, print_json, print_table, print_warning, stdout
 from recsys.cli.releases import IN_DATA_FOLDER, RegistryOptions
 from recsys.cli.store_options import control_plane
 
@@ -42,6 +43,59 @@ class PilotOptions:
 
 
 OPTIONS = PilotOptions()
+
+
+@app.command
+def run(
+    *,
+    out: Annotated[Path, Parameter(help="A new folder for data, evidence and index.html.")] = Path("pilot"),
+    baskets: Annotated[int, Parameter(validator=Number(gte=50, lte=100_000))] = 1500,
+    json: JsonFlag = False,
+) -> int:
+    """Go through a whole pilot on the retail data, from the first row to the last rollback.
+
+    Parameters
+    ----------
+    baskets
+        How many baskets are replayed in each part.
+    """
+    from recsys.pilot.run import run_pilot
+
+    journal = run_pilot(out, scale=baskets, tell=(lambda _: None) if json else print)
+    if json:
+        print_json({"passed": journal.passed, "steps": journal.steps})
+    else:
+        print(f"{'passed' if journal.passed else 'NOT PASSED'}: {out / 'index.html'}")
+    return OK if journal.passed else FAILED
+
+
+@app.command
+def capacity(
+    *,
+    url: Annotated[str, Parameter(help="Where the service answers.")] = "http://127.0.0.1:8000",
+    tenant: str = "demo",
+    surface: str = "home",
+    seconds: float = 10.0,
+    connections: Annotated[int, Parameter(validator=Number(gte=1, lte=256))] = 8,
+    api_key: Annotated[str | None, Parameter(env_var="RECSYS_API_KEY", show_env_var=True)] = None,
+    out: Annotated[Path | None, Parameter(help="A file that readiness reads.")] = None,
+    json: JsonFlag = False,
+) -> None:
+    """Measure how many requests a second a service answers; the load comes from this machine."""
+    import msgspec
+
+    from recsys.pilot.capacity import measure
+
+    found = measure(url, tenant, surface, seconds=seconds, connections=connections, api_key=api_key)
+    if out is not None:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_bytes(msgspec.json.format(msgspec.json.encode(found)) + b"\n")
+    if json:
+        print_json(found)
+    else:
+        print(
+            f"{found.requests_per_s:,.0f} requests a second, p95 {found.p95_ms:g} ms, {found.failed} failed"
+        )
 
 
 @app.command
