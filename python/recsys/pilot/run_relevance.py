@@ -63,6 +63,8 @@ def publish_blend(world: World, record: StepRecord) -> None:
 
 def put_rules(world: World, record: StepRecord) -> None:
     """A merchandiser previews a rule, and puts it: one brand is boosted, one item is not shown."""
+    none = world.write("no-rules.json", [])
+    world.command(record, "rules", "put", str(none), *world.tenant(), "--comment", "to go back to")
     rules = [
         {
             "rule_id": "own-brand",
