@@ -59,6 +59,11 @@ serve: setup ## Prepare the retail demo and serve it at 127.0.0.1:8000
 packages:
 	@.ci/install-packages
 
+.PHONY: pilot
+pilot: setup ## Go through a whole pilot on the retail data; leaves pilot-run/index.html
+	rm -rf pilot-run
+	$(BIN)/recsys pilot run --out pilot-run
+
 .PHONY: test-setup
 test-setup: setup .venv/.test-tools packages
 
@@ -119,6 +124,6 @@ chart: test-setup .venv/bin/helm ## Lint the Helm chart, render all of it, and c
 
 .PHONY: clean
 clean: ## Remove what was built; keeps ./data
-	rm -rf .venv target dist site rust/fuzz/target .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks
+	rm -rf .venv target dist site pilot-run rust/fuzz/target .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks
 	find python tests benches -name __pycache__ -type d -prune -exec rm -rf {} +
 	rm -f python/recsys/_native*.so

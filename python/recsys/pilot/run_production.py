@@ -22,7 +22,7 @@ EXPERIMENT = "blend-against-popularity"
 CONTROL, CANDIDATE = "popularity", "blend"
 PLAN = f"""control_variant = "{CONTROL}"
 candidate_variant = "{CANDIDATE}"
-experiment = "{EXPERIMENT}"
+experiment_id = "{EXPERIMENT}"
 minimum_join_rate = 0.95
 
 [primary_metric]
@@ -208,7 +208,7 @@ BLEND_ARM = {"mode": BLEND["mode"], "weights": BLEND["weights"]}
 
 
 def _timed(action: Callable[[], object], condition: Callable[[], bool], world: World) -> str:
-    action()
     began = time.monotonic()
+    action()
     world.wait_until(condition, "the rollback had no effect")
-    return f"{time.monotonic() - began:.2f} s after the command"
+    return f"{time.monotonic() - began:.2f} s, the command included"
