@@ -40,9 +40,14 @@ def test_run_takes_a_folder_of_its_own(tmp_path: Path) -> None:
 
 def test_failed_step_is_kept_and_shown(tmp_path: Path) -> None:
     journal = Journal(tmp_path, now(), 2, lambda _: None)
-    with pytest.raises(RecsysError), journal.step("First", "It fails <b>.") as record:
-        record.measured["seen"] = "1"
-        raise RecsysError("the reason")
+
+    def fail() -> None:
+        with journal.step("First", "It fails <b>.") as record:
+            record.measured["seen"] = "1"
+            raise RecsysError("the reason")
+
+    with pytest.raises(RecsysError):
+        fail()
     assert not journal.passed
     page = (tmp_path / "index.html").read_text()
     assert "the reason" in page
