@@ -66,14 +66,29 @@ def recsys() -> str:
 
 
 @pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
-    folder = tmp_path_factory.mktemp("docs")
-    prepare_demo(folder / "data")
-    made = Demo(folder)
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("docs") / "data"
+    prepare_demo(folder)
+    return folder
+
+
+@pytest.fixture
+def demo(prepared: Path, tmp_path: Path) -> Iterator[Demo]:
+    """Give each page a demo of its own, so that no page sees what another one did."""
+    shutil.copytree(prepared, tmp_path / "data", copy_function=_link_or_copy)
+    made = Demo(tmp_path)
     yield made
     if made.server is not None:
         made.server.terminate()
         made.server.communicate(timeout=20)
+
+
+def _link_or_copy(source: str, target: str) -> None:
+    """Link what is never written in place; copy the store."""
+    if "/control/" in source:
+        shutil.copy2(source, target)
+    else:
+        os.link(source, target)
 
 
 def run(command: str, demo: Demo) -> str:
