@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from importlib.resources import files
 
 import msgspec
@@ -17,12 +18,16 @@ class Documentation:
     """The handlers of ``/openapi.json`` and ``/docs``; both bodies are made once."""
 
     def __init__(self) -> None:
-        self._openapi = msgspec.json.encode(build_openapi())
         self._page = files("recsys.service").joinpath("docs_page.html").read_bytes()
 
     def openapi(self, request: Request) -> Response:  # noqa: ARG002
         """The OpenAPI document."""
         return Response(200, self._openapi)
+
+    @cached_property
+    def _openapi(self) -> bytes:
+        """Made when it is asked for: it takes a tenth of a second, which no start should wait for."""
+        return msgspec.json.encode(build_openapi())
 
     def page(self, request: Request) -> Response:  # noqa: ARG002
         """A page that renders the OpenAPI document."""

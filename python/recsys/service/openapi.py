@@ -125,7 +125,9 @@ def _responses(operation: Operation) -> Json:
 
 def _content(shape: Shape | None, media_type: str) -> Json:
     schema: Json = {}
-    if shape is not None:
+    if isinstance(shape, type):
+        schema = {"$ref": _REF.format(name=shape.__name__)}
+    elif shape is not None:
         (schema,), _ = _generate([shape])
     return {media_type: {"schema": schema}}
 

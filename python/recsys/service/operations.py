@@ -278,7 +278,7 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation(method="GET", path="/healthz", summary="The same as /readyz", answer=http.HealthResponse),
     Operation(method="GET", path="/version", summary="What runs", answer=http.VersionResponse),
     Operation(method="GET", path="/metrics", summary="Prometheus metrics", media_type="text/plain"),
-    Operation(method="GET", path="/openapi.json", summary="This document"),
+    Operation(method="GET", path="/openapi.json", summary="This document", is_slow=True),
     Operation(
         method="GET",
         path="/recsys-events.js",
