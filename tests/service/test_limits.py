@@ -3,6 +3,7 @@
 import asyncio
 import json
 import multiprocessing
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -110,6 +111,18 @@ def test_more_keys_than_counters_push_out_those_nearest_their_end(tmp_path, monk
     assert [counts.get(f"key {number}") for number in range(1, 8)] == [1] * 7
     counts.clear("new")
     assert counts.get("new") == 0
+
+
+def test_a_key_is_still_found_behind_one_that_was_cleared(tmp_path, monkeypatch, clock):
+    monkeypatch.setattr("recsys.service.shared_counts.N_SLOTS", 8)
+    counts = SharedCounts(tmp_path / "counts.bin", clock=clock)
+    keys = [f"key {number}" for number in range(8)]
+    for key in keys:
+        counts.incr(key, 60)
+    for cleared, key in pairwise(keys):
+        counts.clear(cleared)
+        assert counts.get(key) == 1
+        assert counts.incr(key, 60) == 2
 
 
 def test_a_worker_refuses_what_it_cannot_take_on(make_client):

@@ -74,7 +74,7 @@ class SharedCounts(Storage):
         """Forget the count of a key."""
         at, _, count = self._find(_fingerprint(key), self._clock())
         if count:
-            _SLOT.pack_into(self._map, at, 0, 0.0, 0)
+            _SLOT.pack_into(self._map, at, 0, 1.0, 0)  # an end long ago: what is behind it is still found
 
     def close(self) -> None:
         """Release the file."""
@@ -89,7 +89,8 @@ class SharedCounts(Storage):
             found, until, count = _SLOT.unpack_from(self._map, at)
             if found == fingerprint and now < until:
                 return at, until, count
-            # An end that lies too far ahead is one that a clock gave that was set back since.
+            if not until:  # never taken, so the key is not behind it
+                return at, 0.0, 0
             soonest = min(soonest, (until if now < until else 0.0, at))
         return soonest[1], 0.0, 0
 
