@@ -134,7 +134,8 @@ def compare_offline(world: World, record: StepRecord, baseline: ReplayResult) ->
     for system in report.offline.systems:
         for one in system.metrics:
             if one.metric in ("hit_rate", "ndcg", "recall") and one.k == K:
-                record.measured[f"{one.metric}@{K} {system.system}"] = f"{one.value:.4f}"
+                name = Path(system.system.removeprefix("file:")).stem
+                record.measured[f"{one.metric.replace('_', ' ')} at {K}, {name}"] = f"{one.value:.4f}"
 
 
 def check_ship_list(world: World, record: StepRecord) -> None:
