@@ -16,6 +16,7 @@ __all__ = [
     "AppendFile",
     "Catalog",
     "CoocBuilder",
+    "ImplicitBuilder",
     "Item",
     "ItemGroup",
     "LogScanner",
@@ -25,10 +26,12 @@ __all__ = [
     "Ranked",
     "RuleSet",
     "Rung",
+    "SessionSeqBuilder",
     "Signal",
     "SignalPacker",
     "Source",
     "build_catalog",
+    "build_content_sim",
     "hash_strings",
     "ordinals_of",
     "verify",
@@ -170,7 +173,7 @@ class CoocBuilder:
         cls,
         catalog: Catalog,
         *,
-        normalization: Literal["count", "cosine", "jaccard", "lift"] = "cosine",
+        normalization: Literal["count", "cosine", "jaccard", "lift", "confidence"] = "cosine",
         window_ms: int | None = None,
         min_support: int = 2,
         top_n: int = 100,
@@ -185,6 +188,62 @@ class CoocBuilder:
     @property
     def heavy_sessions(self) -> int:
         """Sessions over the cap, sampled; known after ``finish``."""
+
+@final
+class SessionSeqBuilder:
+    """What comes after an item in a session, and how soon; deterministic whatever the order of the rows."""
+
+    def __new__(
+        cls,
+        catalog: Catalog,
+        *,
+        normalization: Literal["count", "confidence"] = "confidence",
+        decay: float = 0.8,
+        max_distance: int = 10,
+        min_support: int = 2,
+        top_n: int = 100,
+        max_items_per_session: int = 200,
+        memory_bytes: int,
+        scratch_dir: str,
+        threads: int = 0,
+    ) -> Self: ...
+    def push(self, sessions: Buffer, ordinals: Buffer, ts_ms: Buffer, weights: Buffer) -> None:
+        """As :meth:`CoocBuilder.push`."""
+    def finish(self, path: str, *, metadata: str = "{}") -> tuple[str, int]:
+        """Write the signal; return its hex SHA-256, and the sessions over the cap."""
+
+@final
+class ImplicitBuilder:
+    """Lists of users from their own items and a signal of item neighbours."""
+
+    def __new__(
+        cls,
+        catalog: Catalog,
+        neighbours: Signal,
+        *,
+        top_n: int = 100,
+        max_history: int = 100,
+        half_life_ms: float | None = None,
+        drop_taken: bool = True,
+        memory_bytes: int,
+        scratch_dir: str,
+        threads: int = 0,
+    ) -> Self: ...
+    def push(self, users: Buffer, ordinals: Buffer, ts_ms: Buffer, weights: Buffer) -> None:
+        """Add rows: 32 bytes of a pseudonym each, ordinals u32, times i64 (Unix ms), weights f32."""
+    def finish(self, path: str, *, metadata: str = "{}") -> str: ...
+
+def build_content_sim(
+    path: str,
+    catalog: Catalog,
+    *,
+    top_n: int = 100,
+    max_share: float = 0.05,
+    scratch_dir: str,
+    threads: int = 0,
+    metadata: str = "{}",
+) -> str:
+    """Write likeness of items by content; return the file's hex SHA-256."""
 
 def hash_strings(offsets: Buffer, data: Buffer) -> bytes:
     """64-bit hashes (u64, little-endian) of an Arrow string array given by its i32 or i64 offsets and its

@@ -239,7 +239,7 @@ def test_no_rows_make_a_signal_of_empty_lists(catalog: _native.Catalog, tmp_path
         ("min_support", 0, "min_support: must be 1 or more"),
         ("max_items_per_session", 1, "max_items_per_session: must be 2 or more"),
         ("window_ms", -1, "window_ms: must be 0 or more"),
-        ("normalization", "pmi", "normalization `pmi`: must be count, cosine, jaccard or lift"),
+        ("normalization", "pmi", "normalization `pmi`: must be count, cosine, jaccard, lift or confidence"),
     ],
 )
 def test_a_bad_parameter_is_named(

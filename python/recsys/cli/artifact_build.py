@@ -19,6 +19,12 @@ if TYPE_CHECKING:
     from recsys.pipelines.input.mapping import ColumnMapping
 
 app = cyclopts.App(name="build", help="Build a catalog or a signal from input files.")
+for _kind, _help in (
+    ("session_seq", "Build session sequences: what comes after an item in a session, the sooner the better."),
+    ("content_sim", "Build likeness of items by tags, brand, category and title: cosine of TF-IDF."),
+    ("implicit", "Build the items of each user, from what the user has taken."),
+):
+    app.command(f"recsys.cli.artifact_build_kinds:{_kind}", name=_kind, help=_help)
 
 _Count = Parameter(validator=Number(gte=1, lte=2**31))
 
@@ -145,7 +151,7 @@ def popularity(
     options = PopularityOptions(
         half_life_ms=None if half_life is None else parse_duration(half_life),
         now_ms=None if now is None else _to_ms(now),
-        selection=_select(selection),
+        selection=select_rows(selection),
         memory_bytes=parse_size(resources.memory),
         threads=resources.threads,
     )
@@ -161,7 +167,7 @@ def cooc(
     *,
     catalog: Path,
     out: Path,
-    normalization: Literal["count", "cosine", "jaccard", "lift"] = "cosine",
+    normalization: Literal["count", "cosine", "jaccard", "lift", "confidence"] = "cosine",
     window: str | None = None,
     min_support: Annotated[int, _Count] = 2,
     top_n: Annotated[int, _Count] = 100,
@@ -200,7 +206,7 @@ def cooc(
         min_support=min_support,
         top_n=top_n,
         max_items_per_session=max_items_per_session,
-        selection=_select(selection),
+        selection=select_rows(selection),
         memory_bytes=parse_size(resources.memory),
         threads=resources.threads,
     )
@@ -247,7 +253,8 @@ def mapping_of(reading: InputOptions, *, segment_column: str | None = None) -> C
     )
 
 
-def _select(selection: SelectionOptions) -> Selection:
+def select_rows(selection: SelectionOptions) -> Selection:
+    """Return which interactions count."""
     from recsys.pipelines.build.interactions import Selection, parse_event_weights
 
     return Selection(selection.tenant, selection.surface, parse_event_weights(selection.event_weight))

@@ -16,9 +16,10 @@ use recsys_core::{Error, Result};
 use crate::catalog::{PyCatalog, object};
 use crate::columns::Column;
 use crate::guard::{held, run};
+use crate::session_seq::push_events;
 
 /// Rows that are copied out of Python's buffers at a time, so that a copy of a whole column is never made.
-const CHUNK_ROWS: usize = 1 << 18;
+pub const CHUNK_ROWS: usize = 1 << 18;
 
 /// Adds this module's classes and functions.
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -30,7 +31,7 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
 }
 
 /// Refuses columns of different lengths before the first row of any is taken.
-fn check_rows(columns: &[(&str, usize)]) -> Result<usize> {
+pub fn check_rows(columns: &[(&str, usize)]) -> Result<usize> {
     let rows = columns[0].1;
     match columns.iter().find(|(_, length)| *length != rows) {
         None => Ok(rows),
@@ -42,19 +43,22 @@ fn check_rows(columns: &[(&str, usize)]) -> Result<usize> {
 }
 
 /// A builder that `finish` takes; after that it is gone.
-struct Slot<B>(Mutex<Option<B>>);
+pub struct Slot<B>(Mutex<Option<B>>);
 
 impl<B> Slot<B> {
-    fn new(builder: B) -> Self {
+    /// A builder that is not finished.
+    pub fn new(builder: B) -> Self {
         Self(Mutex::new(Some(builder)))
     }
 
-    fn with<T>(&self, work: impl FnOnce(&mut B) -> Result<T>) -> Result<T> {
+    /// Works on the builder.
+    pub fn with<T>(&self, work: impl FnOnce(&mut B) -> Result<T>) -> Result<T> {
         let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         slot.as_mut().ok_or_else(finished).and_then(work)
     }
 
-    fn take(&self) -> Result<B> {
+    /// Takes the builder for good.
+    pub fn take(&self) -> Result<B> {
         self.0
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -260,6 +264,7 @@ impl PyCoocBuilder {
             let params = CoocParams {
                 normalization,
                 window_ms,
+                sequence: None,
                 min_support,
                 top_n,
                 max_items_per_session,
@@ -281,30 +286,7 @@ impl PyCoocBuilder {
         ts_ms: &Bound<'_, PyAny>,
         weights: &Bound<'_, PyAny>,
     ) -> PyResult<()> {
-        let keys = Column::<u64>::new("sessions", sessions)?;
-        let items = Column::<u32>::new("ordinals", ordinals)?;
-        let times = Column::<i64>::new("ts_ms", ts_ms)?;
-        let amounts = Column::<f32>::new("weights", weights)?;
-        let rows = held(|| {
-            check_rows(&[
-                ("sessions", keys.len),
-                ("ordinals", items.len),
-                ("ts_ms", times.len),
-                ("weights", amounts.len),
-            ])
-        })?;
-        for start in (0..rows).step_by(CHUNK_ROWS) {
-            let (k, i) = (
-                keys.copy(start, CHUNK_ROWS)?,
-                items.copy(start, CHUNK_ROWS)?,
-            );
-            let (t, w) = (
-                times.copy(start, CHUNK_ROWS)?,
-                amounts.copy(start, CHUNK_ROWS)?,
-            );
-            run(py, || self.builder.with(|b| b.push(&k, &i, &t, &w)))?;
-        }
-        Ok(())
+        push_events(py, &self.builder, sessions, ordinals, ts_ms, weights)
     }
 
     #[pyo3(signature = (path, *, metadata = "{}"))]

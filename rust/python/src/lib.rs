@@ -5,11 +5,13 @@ mod builders;
 mod catalog;
 mod columns;
 mod guard;
+mod kinds;
 mod plan;
 mod pseudonym;
 mod rank;
 mod ranked;
 mod scan;
+mod session_seq;
 mod signal;
 
 use pyo3::prelude::*;
@@ -21,7 +23,9 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     catalog::register(m)?;
     signal::register(m)?;
     builders::register(m)?;
+    kinds::register(m)?;
     scan::register(m)?;
+    session_seq::register(m)?;
     plan::register(m)?;
     pseudonym::register(m)?;
     append::register(m)?;

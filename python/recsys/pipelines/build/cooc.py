@@ -8,11 +8,11 @@ from tempfile import TemporaryDirectory
 from typing import Literal
 
 from recsys._native import Catalog, CoocBuilder
-from recsys.contracts.errors import BuildError
 from recsys.pipelines.build.interactions import Selection, Tally, read_interactions, session_keys
-from recsys.pipelines.build.request import BuildInput, BuildReport, metadata_of, window_of
+from recsys.pipelines.build.request import BuildInput, BuildReport, metadata_of
+from recsys.pipelines.build.signals import require_window, signal_report
 
-Normalization = Literal["count", "cosine", "jaccard", "lift"]
+Normalization = Literal["count", "cosine", "jaccard", "lift", "confidence"]
 
 
 @dataclass(frozen=True)
@@ -58,9 +58,7 @@ def build_cooc(catalog: Catalog, given: BuildInput, out: Path, options: CoocOpti
         ):
             weights = rows.weights.astype("<f4")
             builder.push(session_keys(rows).data, rows.ordinals.data, rows.ts_ms.data, weights.data)
-        window = window_of(tally.first_ms, tally.last_ms)
-        if window is None:
-            raise BuildError("no interaction counts: every row is bad, unknown to the catalog, or left out")
+        window = require_window(tally)
         params: dict[str, object] = {
             "normalization": options.normalization,
             "window_ms": options.window_ms,
@@ -72,16 +70,4 @@ def build_cooc(catalog: Catalog, given: BuildInput, out: Path, options: CoocOpti
         given.begin("counting pairs and writing", None)
         sha256 = builder.finish(str(out), metadata=metadata_of(params, window=window, rows=tally.rows))
         heavy_sessions = builder.heavy_sessions
-    return BuildReport(
-        "cooc",
-        str(out),
-        sha256,
-        out.stat().st_size,
-        tally.rows,
-        tally.bad,
-        tally.unknown_items,
-        tally.other,
-        heavy_sessions,
-        quarantine=str(given.quarantine) if tally.bad and given.quarantine else None,
-        window=window,
-    )
+    return signal_report("cooc", out, sha256, tally, given, window, heavy_sessions=heavy_sessions)

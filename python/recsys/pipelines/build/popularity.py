@@ -11,9 +11,9 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from recsys._native import Catalog, PopularityBuilder
-from recsys.contracts.errors import BuildError
 from recsys.pipelines.build.interactions import Rows, Selection, Tally, read_interactions
-from recsys.pipelines.build.request import BuildInput, BuildReport, metadata_of, window_of
+from recsys.pipelines.build.request import BuildInput, BuildReport, metadata_of
+from recsys.pipelines.build.signals import require_window, signal_report
 
 ALL = "default"
 """The segment of rows without one; every row counts for the list over all."""
@@ -59,9 +59,7 @@ def build_popularity(
         ):
             segments, codes = _segments(rows)
             builder.push(segments, codes.data, rows.ordinals.data, rows.ts_ms.data, rows.weights.data)
-        window = window_of(tally.first_ms, tally.last_ms)
-        if window is None:
-            raise BuildError("no interaction counts: every row is bad, unknown to the catalog, or left out")
+        window = require_window(tally)
         params: dict[str, object] = {
             "half_life_ms": options.half_life_ms,
             "now_ms": now_ms,
@@ -69,18 +67,7 @@ def build_popularity(
         }
         given.begin("writing", None)
         sha256 = builder.finish(str(out), metadata=metadata_of(params, window=window, rows=tally.rows))
-    return BuildReport(
-        "popularity",
-        str(out),
-        sha256,
-        out.stat().st_size,
-        tally.rows,
-        tally.bad,
-        tally.unknown_items,
-        tally.other,
-        quarantine=str(given.quarantine) if tally.bad and given.quarantine else None,
-        window=window,
-    )
+    return signal_report("popularity", out, sha256, tally, given, window)
 
 
 def _last_time(catalog: Catalog, given: BuildInput, options: PopularityOptions) -> int:

@@ -1,6 +1,6 @@
 //! Builders: rows of interactions in, in any order and any batches; a signal out, always the same bytes.
 //!
-//! [`PopularityBuilder`] sums decayed weights per segment, [`CoocBuilder`] finds the items that share sessions, and
+//! [`PopularityBuilder`] sums decayed weights per segment, [`CoocBuilder`] finds the items that share sessions or come after another, and
 //! [`SignalPacker`] takes lists that somebody else computed. [`strings`] turns Arrow string arrays into the numbers
 //! that the builders work on. `docs/builders.md` has the formulas.
 //!
@@ -9,6 +9,8 @@
 //! them lets the order of rows, the size of batches, the number of threads or the memory bound reach the result:
 //! sums are in whole numbers, or taken in an order that the content fixes.
 
+mod best;
+mod content;
 pub mod cooc;
 mod metadata;
 mod pack;
@@ -16,6 +18,7 @@ mod partitions;
 mod popularity;
 mod scratch;
 pub mod strings;
+mod users;
 
 use std::path::PathBuf;
 
@@ -23,9 +26,11 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::error::{Error, Result};
 
-pub use cooc::{CoocBuilder, CoocParams, Normalization};
+pub use content::{ContentParams, build_content_sim};
+pub use cooc::{CoocBuilder, CoocParams, Normalization, Sequence};
 pub use pack::SignalPacker;
 pub use popularity::{DEFAULT_SEGMENT, PopularityBuilder};
+pub use users::{PSEUDONYM_BYTES, UserItemsBuilder, UserItemsParams};
 
 /// What a builder may use of the machine.
 #[derive(Clone, Debug)]

@@ -119,6 +119,21 @@ impl SignalWriter {
         Ok(())
     }
 
+    /// Adds a key, which comes after all keys before it in byte order, and its list. Not for signals keyed by item.
+    pub fn push_keyed_list(&mut self, key: String, list: &[(Ordinal, f64)]) -> Result<()> {
+        if self.spec.key_type == KeyType::Item || key.is_empty() {
+            return Err(self.refuse(&format!("`{key}` is no key for it")));
+        }
+        if self.spec.keys.last().is_some_and(|last| *last >= key) {
+            return Err(self.refuse(&format!(
+                "key `{key}` does not come after the key before it"
+            )));
+        }
+        self.spec.keys.push(key);
+        self.key_count += 1;
+        self.push_list(list)
+    }
+
     /// Writes the file and returns its hex SHA-256; every key must have had its list, an empty one perhaps.
     ///
     /// `metadata` is kept beside the keys of the format, which replace keys of the same name.

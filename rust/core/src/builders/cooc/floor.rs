@@ -87,6 +87,7 @@ impl Floor {
                     Normalization::Cosine => score * (own * low).sqrt(),
                     Normalization::Jaccard => score * (own + low) / (1.0 + score),
                     Normalization::Lift => score * own * low / sessions,
+                    Normalization::Confidence => score * own,
                 };
         }
         self.is_raised = true;
@@ -114,12 +115,13 @@ mod tests {
             let classes = Classes::of(&totals);
             for (item, other) in totals.iter().copied().enumerate().filter(|(_, n)| *n > 0.0) {
                 let sum = share * (own * other).sqrt();
-                for normalization in [Normalization::Count, Normalization::Cosine, Normalization::Jaccard, Normalization::Lift] {
+                for normalization in Normalization::ALL {
                     let score = match normalization {
                         Normalization::Count => sum,
                         Normalization::Cosine => sum / (own.sqrt() * other.sqrt()),
                         Normalization::Jaccard => sum / (own + other - sum),
                         Normalization::Lift => sum * 1000.0 / (own * other),
+                        Normalization::Confidence => sum / own,
                     };
                     let mut floor = Floor::new();
                     prop_assert!(floor.passes(&classes, item as u32, sum));

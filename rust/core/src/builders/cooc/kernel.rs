@@ -3,7 +3,9 @@
 //! A row is summed in ascending order of sessions, whoever computes it and whenever, so its floats are always the same.
 //! Without weights and times there is only to count, and [`Counts`] does it in less room.
 
+use super::Sequence;
 use super::counts::Counts;
+use super::neighbours::Question;
 use super::sessions::{Detail, View};
 use crate::Ordinal;
 
@@ -12,6 +14,7 @@ use crate::Ordinal;
 pub(super) struct Kernel {
     detail: Detail,
     window_ms: u64,
+    sequence: Option<Sequence>,
     counts: Counts,
     support: Vec<u32>,
     sums: Vec<f64>,
@@ -23,12 +26,14 @@ pub(super) struct Kernel {
 }
 
 impl Kernel {
-    /// Room for a catalog of `n_items`; `window_ms` matters with times only.
-    pub(super) fn new(n_items: usize, detail: Detail, window_ms: u64) -> Self {
+    /// Room for a catalog of `n_items`.
+    pub(super) fn new(n_items: usize, question: &Question) -> Self {
+        let detail = question.detail;
         let summed = if detail == Detail::Plain { 0 } else { n_items };
         Self {
             detail,
-            window_ms,
+            window_ms: question.window_ms,
+            sequence: question.sequence,
             counts: Counts::new(n_items - summed),
             support: vec![0; summed],
             sums: vec![0.0; summed],
@@ -56,7 +61,10 @@ impl Kernel {
                 });
             }
             Detail::Weights => self.sum_weights(item, postings, sessions),
-            Detail::Times => self.sum_times(item, postings, sessions),
+            Detail::Times => match self.sequence {
+                None => self.sum_times(item, postings, sessions),
+                Some(sequence) => self.sum_steps(item, postings, sessions, sequence),
+            },
         }
         for &other in &self.touched[..self.touched_len] {
             let support = std::mem::take(&mut self.support[other as usize]);
@@ -116,6 +124,44 @@ impl Kernel {
                         self.touch(other);
                         self.sums[other as usize] += own_weight * weight;
                     }
+                }
+            }
+        }
+    }
+
+    fn sum_steps(
+        &mut self,
+        item: Ordinal,
+        postings: &[u32],
+        sessions: &View<'_>,
+        sequence: Sequence,
+    ) {
+        for (&number, session) in postings.iter().zip(sessions.each(postings)) {
+            for (own, _) in session
+                .items
+                .iter()
+                .enumerate()
+                .filter(|(_, i)| **i == item)
+            {
+                let own_weight = f64::from(session.weights[own]);
+                let (mut distance, mut factor) = (0, own_weight);
+                for next in own + 1..session.items.len() {
+                    if session.times[next] != session.times[next - 1] {
+                        distance += 1;
+                        factor *= if distance == 1 { 1.0 } else { sequence.decay };
+                    }
+                    if distance > sequence.max_distance {
+                        break;
+                    }
+                    let other = session.items[next];
+                    if distance == 0 || other == item {
+                        continue;
+                    }
+                    if self.counted[other as usize] != number {
+                        self.counted[other as usize] = number;
+                        self.touch(other);
+                    }
+                    self.sums[other as usize] += factor * f64::from(session.weights[next]);
                 }
             }
         }

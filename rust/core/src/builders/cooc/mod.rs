@@ -3,7 +3,6 @@
 //! Rows are buffered by session (`rows`), grouped into sessions (`sessions`), multiplied with themselves row by row
 //! (`kernel`, `counts`), scored and cut to the best (`neighbours`, `floor`, `best`).
 
-mod best;
 mod counts;
 mod floor;
 mod kernel;
@@ -42,9 +41,32 @@ pub enum Normalization {
     Jaccard,
     /// sum * N / (n_a * n_b).
     Lift,
+    /// sum / n_a: without weights, the share of the sessions of a that have b too.
+    Confidence,
+}
+
+/// Pairs in order of time: what comes after an item, and how soon.
+///
+/// The events of a session at one moment are one step. An event of b that comes d steps after an event of a, d from 1 to
+/// `max_distance`, adds the product of the weights times decay^(d - 1) to the sum of (a, b).
+#[derive(Clone, Copy, Debug)]
+pub struct Sequence {
+    /// From above 0 to 1.
+    pub decay: f64,
+    /// Most steps from an item to what comes after it.
+    pub max_distance: u32,
 }
 
 impl Normalization {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::Count,
+        Self::Cosine,
+        Self::Jaccard,
+        Self::Lift,
+        Self::Confidence,
+    ];
+
     /// The word for it in parameters and metadata.
     pub fn name(self) -> &'static str {
         match self {
@@ -52,17 +74,18 @@ impl Normalization {
             Self::Cosine => "cosine",
             Self::Jaccard => "jaccard",
             Self::Lift => "lift",
+            Self::Confidence => "confidence",
         }
     }
 
     /// The normalisation of that name.
     pub fn parse(name: &str) -> Result<Self> {
-        [Self::Count, Self::Cosine, Self::Jaccard, Self::Lift]
+        Self::ALL
             .into_iter()
             .find(|n| n.name() == name)
             .ok_or_else(|| {
                 Error::Build(format!(
-                    "normalization `{name}`: must be count, cosine, jaccard or lift"
+                    "normalization `{name}`: must be count, cosine, jaccard, lift or confidence"
                 ))
             })
     }
@@ -75,6 +98,8 @@ pub struct CoocParams {
     pub normalization: Normalization,
     /// Two items go together only if an event of one is at most this far from an event of the other.
     pub window_ms: Option<i64>,
+    /// For `session_seq`: what comes after an item, instead of what comes with it.
+    pub sequence: Option<Sequence>,
     /// Fewest sessions with both items.
     pub min_support: u32,
     /// Most neighbours of an item.
@@ -83,13 +108,23 @@ pub struct CoocParams {
     pub max_items_per_session: usize,
 }
 
+impl CoocParams {
+    fn kind(&self) -> &'static str {
+        if self.sequence.is_some() {
+            "session_seq"
+        } else {
+            "cooc"
+        }
+    }
+}
+
 #[derive(Debug)]
 enum Rows {
     Plain(Partitions<Event>),
     Timed(Partitions<TimedEvent>),
 }
 
-/// Collects rows of (session, item, time, weight) and writes the `cooc` signal.
+/// Collects rows of (session, item, time, weight) and writes the `cooc` or the `session_seq` signal.
 #[derive(Debug)]
 pub struct CoocBuilder {
     params: CoocParams,
@@ -118,14 +153,36 @@ impl CoocBuilder {
                 params.window_ms.is_some_and(|w| w < 0),
                 "must be 0 or more",
             ),
+            (
+                "decay",
+                params
+                    .sequence
+                    .is_some_and(|s| !(s.decay > 0.0 && s.decay <= 1.0)),
+                "must be over 0 and at most 1",
+            ),
+            (
+                "max_distance",
+                params.sequence.is_some_and(|s| s.max_distance == 0),
+                "must be 1 or more",
+            ),
+            (
+                "normalization",
+                params.sequence.is_some()
+                    && !matches!(
+                        params.normalization,
+                        Normalization::Count | Normalization::Confidence
+                    ),
+                "must be count or confidence: the others are for pairs without an order",
+            ),
         ] {
             if bad {
                 return Err(Error::Build(format!("{name}: {why}")));
             }
         }
-        let rows = match params.window_ms {
-            None => Rows::Plain(Partitions::new(&limits)),
-            Some(_) => Rows::Timed(Partitions::new(&limits)),
+        let rows = if params.window_ms.is_none() && params.sequence.is_none() {
+            Rows::Plain(Partitions::new(&limits))
+        } else {
+            Rows::Timed(Partitions::new(&limits))
         };
         Ok(Self {
             params,
@@ -218,7 +275,7 @@ impl CoocBuilder {
         self.limits.pool()?.install(|| {
             let ready = self.prepare()?;
             let spec = Spec {
-                kind: "cooc".to_owned(),
+                kind: params.kind().to_owned(),
                 key_type: KeyType::Item,
                 wide_scores: ready.is_wide,
                 by_item: false,
@@ -226,13 +283,22 @@ impl CoocBuilder {
             };
             let mut writer = SignalWriter::create(path, catalog, spec)?;
             ready.rank(|list| writer.push_list(list))?;
-            let names = object([
+            let mut names = object([
                 ("normalization", params.normalization.name().into()),
-                ("window_ms", params.window_ms.into()),
                 ("min_support", params.min_support.into()),
                 ("top_n", params.top_n.into()),
                 ("max_items_per_session", params.max_items_per_session.into()),
             ]);
+            names.extend(match params.sequence {
+                None => vec![("window_ms".to_owned(), params.window_ms.into())],
+                Some(Sequence {
+                    decay,
+                    max_distance,
+                }) => vec![
+                    ("decay".to_owned(), decay.into()),
+                    ("max_distance".to_owned(), max_distance.into()),
+                ],
+            });
             extend(&mut metadata, names, &ready.counts)?;
             Ok(Built {
                 sha256: writer.finish(metadata)?,
@@ -285,12 +351,14 @@ impl CoocBuilder {
             normalization: params.normalization,
             detail,
             window_ms: params.window_ms.map_or(0, i64::unsigned_abs),
+            sequence: params.sequence,
             min_support: params.min_support,
             top_n: params.top_n,
             memory_bytes: quarter,
         };
         // Counts stay exact: f32 has every whole number up to 2^24.
         let is_wide = params.normalization == Normalization::Count
+            && params.sequence.is_none()
             && totals.largest_sum() > f64::from(1 << 24);
         Ok(Ready {
             question,

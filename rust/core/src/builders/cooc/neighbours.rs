@@ -4,11 +4,11 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::Normalization;
-use super::best::{Best, Key};
+use super::super::best::{Best, Key};
 use super::floor::{Classes, Floor};
 use super::kernel::Kernel;
 use super::sessions::{Detail, Sessions, View};
+use super::{Normalization, Sequence};
 use crate::Ordinal;
 use crate::error::Result;
 
@@ -23,6 +23,7 @@ pub(super) struct Question {
     pub(super) normalization: Normalization,
     pub(super) detail: Detail,
     pub(super) window_ms: u64,
+    pub(super) sequence: Option<Sequence>,
     pub(super) min_support: u32,
     pub(super) top_n: usize,
     /// Bytes for postings.
@@ -83,6 +84,7 @@ impl Totals {
             Normalization::Cosine => sum / (self.norms[a] * self.norms[b]),
             Normalization::Jaccard => sum / (self.squares[a] + self.squares[b] - sum),
             Normalization::Lift => sum * self.sessions / (self.squares[a] * self.squares[b]),
+            Normalization::Confidence => sum / self.squares[a],
         }
     }
 
@@ -216,7 +218,7 @@ pub(super) fn rank<K: Key>(
     let mut kernels: Vec<(Kernel, Best<K>, Floor)> = Vec::new();
     kernels.resize_with(threads, || {
         (
-            Kernel::new(n_items, question.detail, question.window_ms),
+            Kernel::new(n_items, question),
             Best::new(question.top_n),
             Floor::new(),
         )

@@ -96,6 +96,7 @@ fn naive(rows: &[Row], params: CoocParams) -> Listed {
                 Normalization::Cosine => sum / (n(a).sqrt() * n(b).sqrt()),
                 Normalization::Jaccard => sum / (n(a) + n(b) - sum),
                 Normalization::Lift => sum * sessions.len() as f64 / (n(a) * n(b)),
+                Normalization::Confidence => sum / n(a),
             };
             list.push((b as u32, f64::from(score as f32)));
         }
@@ -127,7 +128,8 @@ fn params() -> impl Strategy<Value = CoocParams> {
         Just(Normalization::Count),
         Just(Normalization::Cosine),
         Just(Normalization::Jaccard),
-        Just(Normalization::Lift)
+        Just(Normalization::Lift),
+        Just(Normalization::Confidence)
     ];
     (
         normalization,
@@ -139,6 +141,7 @@ fn params() -> impl Strategy<Value = CoocParams> {
             |(normalization, window_ms, min_support, top_n)| CoocParams {
                 normalization,
                 window_ms,
+                sequence: None,
                 min_support,
                 top_n,
                 max_items_per_session: N_ITEMS,
@@ -166,6 +169,7 @@ proptest! {
 const ALL: CoocParams = CoocParams {
     normalization: Normalization::Count,
     window_ms: None,
+    sequence: None,
     min_support: 1,
     top_n: 100,
     max_items_per_session: 4,
