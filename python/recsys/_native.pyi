@@ -360,8 +360,14 @@ class Plan:
         max_per_tag: Mapping[str, int] | None = None,
         weights: tuple[float, float, float] | None = None,
         offset: int = 0,
+        seen: Sequence[str] = ...,
+        damping: float | None = None,
         explain: bool = False,
-    ) -> Ranked: ...
+    ) -> Ranked:
+        """Rank one request.
+
+        ``damping``, 0 to 1, multiplies the scores of ``seen`` items; ``None`` leaves them out, but for pins.
+        """
 
 @final
 class Ranked:
@@ -384,9 +390,20 @@ class Ranked:
         """Per item: names of the sources that gave it, ``pin:RULE``, ``boost:RULE``, ``fallback:RUNG``."""
     @property
     def contributions(self) -> list[list[tuple[str, float, float, float]]]:
-        """Per item, with ``explain``: (source, raw value, normalised value, weighted value). Their sum
-        times the boosts is the score.
+        """Per item, with ``explain``: (source, raw value, normalised value, weighted value), or for an item
+        of a rung (rung, raw value, score, score). Their sum times boosts and damping is the score.
         """
+    @property
+    def dampings(self) -> list[float | None]:
+        """Per item, what its score was multiplied by because it was seen."""
+    @property
+    def mmr_steps(self) -> list[tuple[int, float, float, float, float] | None]:
+        """Per item that MMR took: (place by score from 0, lambda, relevance, largest similarity to the items
+        before it, lambda x relevance - (1 - lambda) x similarity).
+        """
+    @property
+    def filtered_items(self) -> list[tuple[str, str, str | None]]:
+        """With ``explain``, the first 50 items left out: (item id, filter, the rule if one blocks it)."""
     @property
     def boosts(self) -> list[list[tuple[str, float]]]:
         """Per item, with ``explain``: (rule id, multiplier)."""
@@ -410,7 +427,7 @@ class Ranked:
     @property
     def filtered(self) -> dict[str, int]:
         """How many considered items each filter dropped: unavailable, expired, excluded, not_included,
-        blocked, required_tags, forbidden_tags, max_per_tag, brand_cap, category_cap.
+        blocked, required_tags, forbidden_tags, seen, max_per_tag, brand_cap, category_cap.
         """
     @property
     def include_unknown(self) -> int:

@@ -5,7 +5,6 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -152,6 +151,8 @@ class World:
             max_per_tag={tag: rng.randint(0, 3) for tag in rng.choice([[], self.some(TAGS, 3)])},
             weights=rng.choice([None, None, (1.0, 0.5, 0.0), (0.0, 0.0, 0.0)]),
             offset=rng.choice([0, 0, 0, 2, 7]),
+            seen=rng.choice([[], self.some(self.ids, 12)]),
+            damping=rng.choice([None, 0.0, 0.25, 0.5, 1.0]),
         )
 
 
@@ -208,12 +209,62 @@ def test_contributions_times_boosts_add_up_to_the_score(seed: int) -> None:
         world = World(random.Random(seed), Path(folder), 40)
         native, _ = world.plans()
         ranked = rank_natively(native, world.request(), explain=True)
-        rows = zip(ranked.scores, ranked.reasons, ranked.contributions, ranked.boosts, strict=True)
-        for score, reasons, contributions, boosts in rows:
+        rows = zip(
+            ranked.scores,
+            ranked.reasons,
+            ranked.contributions,
+            ranked.boosts,
+            ranked.dampings,
+            strict=True,
+        )
+        for score, reasons, contributions, boosts, damping in rows:
             if any(reason.startswith("fallback:") for reason in reasons):
-                assert contributions == boosts == []
-                continue
-            total = sum(weighted for *_, weighted in contributions)
+                assert len(contributions) == 1
+                assert boosts == []
+            assert ("seen" in reasons) == (damping is not None)
+            total = 0.0  # step by step, as sum() compensates for rounding
+            for *_, weighted in contributions:
+                total += weighted
             for _, multiplier in boosts:
                 total *= multiplier
-            assert score == pytest.approx(total, abs=1e-12)
+            assert score == (total if damping is None else total * damping)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@given(seed=st.integers(0, 2**32), weight=st.floats(0, 1))
+def test_steps_of_mmr_say_how_each_item_was_taken(seed: int, weight: float) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        world = World(random.Random(seed), Path(folder), 40)
+        source = _native.Source(
+            "popularity", world.signals["popularity"], key="default", weight=1.0, weight_group="pop"
+        )
+        plan = _native.Plan(world.catalog, [source], mmr_lambda=weight, mmr_pool=30)
+        by_score = _native.Plan(world.catalog, [source]).rank(30, NOW_MS).item_ids
+        ranked = plan.rank(10, NOW_MS, explain=True)
+        taken: list[str] = []
+        for item, step in zip(ranked.item_ids, ranked.mmr_steps, strict=True):
+            assert step is not None
+            place, weight_used, relevance, similarity, value = step
+            assert weight_used == weight
+            features = world.items[item].features
+            others = [reference.jaccard(features, world.items[other].features) for other in taken]
+            assert by_score[place] == item
+            assert similarity == max(others, default=0.0)
+            assert value == weight * relevance - (1 - weight) * similarity
+            taken.append(item)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@given(seed=st.integers(0, 2**32))
+def test_items_left_out_are_named_with_the_filter_and_the_rule(seed: int) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        world = World(random.Random(seed), Path(folder), 40)
+        native, plan = world.plans()
+        ranked = rank_natively(native, world.request(), explain=True)
+        named = ranked.filtered_items
+        assert len({item for item, *_ in named}) == len(named)
+        assert {reason for _, reason, _ in named} <= ranked.filtered.keys()
+        assert len(named) <= sum(ranked.filtered.values())
+        for item, reason, rule in named:
+            rules = [rule_id for rule_id, items in plan.blocked if item in items]
+            assert rule == (rules[0] if reason == "blocked" else None)

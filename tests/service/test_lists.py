@@ -171,6 +171,43 @@ def test_rules_hold_within_their_window_by_the_requests_clock(make_client):
     assert "i00" in items_at("2025-12-31T23:59:59Z")
 
 
+def test_explanations_add_up_to_the_score_on_rungs_too(make_client):
+    boost = {"rule_id": "x", "action": "BOOST", "target_type": "TAG", "target_key": "odd", "boost": 0.5}
+    client = make_client(rules=[boost])
+    answer = client.recommend(k=50, anchors={"item_ids": ["i00"]}, options={"explain": "summary"})
+    for item in answer.json()["items"]:
+        explanation, total = item["explain"], 0.0
+        for part in explanation["contributions"]:
+            total += part["weighted"]
+        assert total * explanation["boost"] == item["score"]
+    assert b'"boost":1.0' in answer.body
+    rungs = {part["signal"] for item in answer.json()["items"] for part in item["explain"]["contributions"]}
+    assert {"popularity", "cooc"} < rungs
+    assert any(name.startswith("fallback:") for name in rungs)
+
+
+def test_full_names_what_was_left_out_and_the_rule_that_blocks(make_client):
+    block = {"rule_id": "b", "action": "BLOCK", "target_type": "ITEM", "item_ids": ["i03"]}
+    client = make_client(rules=[block])
+    body = client.recommend(candidates={"exclude_ids": ["i02"]}, options={"explain": "full"}).json()
+    filtered = body["meta"]["filtered"]
+    assert {"item_id": "i03", "filter": "blocked", "rule_id": "b"} in filtered
+    assert {"item_id": "i02", "filter": "excluded"} in filtered
+    summary = client.recommend(options={"explain": "summary"}).json()
+    assert "filtered" not in summary["meta"]
+
+
+def test_full_shows_the_steps_of_mmr(make_client):
+    client = make_client(config='[config.defaults]\nmode = "popularity"\nmmr_lambda = 0.5\n')
+    items = client.recommend(k=5, options={"explain": "full"}).json()["items"]
+    for item in items:
+        step = item["explain"]["mmr"]
+        assert step["value"] == 0.5 * step["relevance"] - 0.5 * step["similarity"]
+        assert step["lambda"] == 0.5
+    assert items[0]["explain"]["mmr"]["similarity"] == 0.0
+    assert items[0]["explain"]["mmr"]["rank_by_score"] == 1
+
+
 def test_summary_adds_up_to_the_score(make_client):
     boost = {"rule_id": "x", "action": "BOOST", "target_type": "TAG", "target_key": "odd", "boost": 0.5}
     answer = make_client(rules=[boost]).recommend(

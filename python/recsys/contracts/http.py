@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Literal
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 
 DEFAULT_K = 20
 MAX_K = 200
@@ -135,7 +135,10 @@ class SimilarRequest(_Ranking, frozen=True, omit_defaults=True, forbid_unknown_f
 
 
 class Contribution(Struct, frozen=True):
-    """What one signal gave to a score: ``weighted`` is its weight times the ``normalized`` ``value``."""
+    """What one signal gave to a score: ``weighted`` is its weight times the ``normalized`` ``value``.
+
+    An item that a fallback rung gave has one, whose ``signal`` is ``fallback:RUNG``.
+    """
 
     signal: str
     value: float
@@ -150,17 +153,44 @@ class AppliedBoost(Struct, frozen=True):
     multiplier: float
 
 
-class ItemExplanation(Struct, frozen=True, omit_defaults=True):
-    """Why an item stands where it does: the weighted contributions' sum times ``boost`` is the score.
+class MmrStep(Struct, frozen=True):
+    """How MMR took an item: of those left, its ``value`` was the largest.
 
-    The rest comes with ``full``: the boosts one by one, the pin, and the fallback rung that gave the item.
+    ``value`` is lambda x relevance - (1 - lambda) x similarity; ``relevance`` the score over the largest
+    one; ``similarity`` the largest to the items before it. ``rank_by_score`` counts from 1 among the
+    candidates that MMR reorders. The score itself does not change.
+    """
+
+    weight: float = field(name="lambda")
+    relevance: float
+    similarity: float
+    value: float
+    rank_by_score: int
+
+
+class ItemExplanation(Struct, frozen=True, omit_defaults=True):
+    """Why an item stands where it does.
+
+    The weighted contributions' sum, times ``boost``, times ``damping`` if there is one (the item was seen
+    lately), is the score. The rest comes with ``full``: the boosts one by one, the pin, the fallback rung
+    that gave the item, and the step of MMR that took it.
     """
 
     contributions: list[Contribution]
     boost: float
+    damping: float | None = None
     rules: list[AppliedBoost] | None = None
     pinned_by: str | None = None
     rung: str | None = None
+    mmr: MmrStep | None = None
+
+
+class FilteredItem(Struct, frozen=True, omit_defaults=True):
+    """An item that was considered and left out: the filter that it met first, and the rule that blocks it."""
+
+    item_id: ItemId
+    filter: str
+    rule_id: str | None = None
 
 
 class RankedItem(Struct, frozen=True, omit_defaults=True):
@@ -174,7 +204,11 @@ class RankedItem(Struct, frozen=True, omit_defaults=True):
 
 
 class ListMeta(Struct, frozen=True, omit_defaults=True):
-    """What ranked the list. ``timings_ms`` (milliseconds by stage) and ``counts`` come with the trace."""
+    """What ranked the list.
+
+    ``counts`` (candidates by signal, items left out by filter) come with the trace and ``full``,
+    ``timings_ms`` (milliseconds by stage) with the trace, ``filtered`` (the first 50 left out) with ``full``.
+    """
 
     tenant_id: str
     surface: str
@@ -187,6 +221,7 @@ class ListMeta(Struct, frozen=True, omit_defaults=True):
     experiment: ExperimentArm | None = None
     timings_ms: dict[str, float] | None = None
     counts: dict[str, int] | None = None
+    filtered: list[FilteredItem] | None = None
 
 
 WarningCode = Literal[

@@ -80,6 +80,8 @@ class Request:
     max_per_tag: Mapping[str, int] = field(default_factory=dict)
     weights: tuple[float, float, float] | None = None
     offset: int = 0
+    seen: Sequence[str] = ()
+    damping: float | None = None
 
 
 def rank(plan: Plan, request: Request) -> list[tuple[str, float, list[str]]]:
@@ -115,6 +117,15 @@ class _Ranker:
         for _, items, multiplier in self.plan.boosts:
             for item in set(items) & self.scores.keys():
                 self.scores[item] *= multiplier
+        self.scores = {item: self.damp(item, score) for item, score in self.scores.items()}
+
+    def damp(self, item: str, score: float) -> float:
+        """The score, less if the item was seen; a negative one stays."""
+        damping = self.request.damping
+        return score if damping is None or score <= 0 or item not in self.request.seen else score * damping
+
+    def is_seen_and_dropped(self, item: str) -> bool:
+        return self.request.damping is None and item in self.request.seen
 
     def raws(self, source: Source) -> dict[str, float]:
         if source.key_type != "item":
@@ -153,7 +164,9 @@ class _Ranker:
     def take(self, item_id: str, score: float, reasons: Sequence[str] = ()) -> None:
         found_by = [] if reasons and reasons[0].startswith("fallback:") else self.found_by.get(item_id, [])
         boosts = [f"boost:{rule}" for rule, items, _ in self.plan.boosts if found_by and item_id in items]
-        self.places.append((item_id, score + 0.0, [*found_by, *reasons, *boosts]))
+        is_damped = self.request.damping is not None and item_id in self.request.seen and score >= 0
+        last = ["seen"] if is_damped else []
+        self.places.append((item_id, score + 0.0, [*found_by, *reasons, *boosts, *last]))
         self.taken.update(self.plan.items[item_id].features)
 
     def pin(self) -> None:
@@ -165,13 +178,15 @@ class _Ranker:
 
     def fill(self, items: Iterable[str], values: Mapping[str, float] | None = None, *reasons: str) -> None:
         for item in items:
-            if len(self.places) < self.wanted and self.is_eligible(item) and self.fits(self.plan.items[item]):
+            may_stand = self.is_eligible(item) and not self.is_seen_and_dropped(item)
+            if len(self.places) < self.wanted and may_stand and self.fits(self.plan.items[item]):
                 self.take(item, (values or self.scores)[item], reasons)
 
     def diversify(self, order: Sequence[str], weight: float) -> list[str]:
         """Takes the best candidates in the order of MMR; returns the others, in score order."""
         items = {item_id: item.features for item_id, item in self.plan.items.items()}
-        pool = [item for item in order if self.is_eligible(item)][: self.plan.mmr_pool]
+        eligible = [i for i in order if self.is_eligible(i) and not self.is_seen_and_dropped(i)]
+        pool = eligible[: self.plan.mmr_pool]
         rest = [item for item in order if item not in pool]
         largest = max((self.scores[item] for item in pool), default=0.0)
 
@@ -192,6 +207,11 @@ class _Ranker:
         for name, ranking in self.plan.ladder:
             entries = dict.fromkeys(newest, 0.0) if ranking is None else dict(ranking)
             values = {item: normalize("saturating", raw, 0.0) for item, raw in entries.items()}
+            if self.request.damping is not None:
+                seen = set(self.request.seen)
+                values = {item: self.damp(item, value) for item, value in values.items()}
+                # Of items that are worth the same, those that were not seen come first.
+                values = dict(sorted(values.items(), key=lambda entry: (-entry[1], entry[0] in seen)))
             self.fill(values, values, f"fallback:{name}")
 
 

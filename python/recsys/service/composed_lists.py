@@ -43,6 +43,14 @@ class ServedList(Protocol):
     def boosts(self) -> list[list[tuple[str, float]]]:
         """Per item, what boosted it."""
 
+    @property
+    def dampings(self) -> list[float | None]:
+        """Per item, what its score was multiplied by because it was seen."""
+
+    @property
+    def mmr_steps(self) -> list[tuple[int, float, float, float, float] | None]:
+        """Per item, how MMR took it."""
+
     def encode_items(self, before: bytes, after: bytes) -> bytes:
         """Return the items of the response, as JSON between two pieces."""
 
@@ -87,6 +95,16 @@ class ComposedList:
     def boosts(self) -> list[list[tuple[str, float]]]:
         """Per item, what boosted it."""
         return self._gather(lambda ranked: ranked.boosts)
+
+    @property
+    def dampings(self) -> list[float | None]:
+        """Per item, what its score was multiplied by because it was seen."""
+        return self._gather(lambda ranked: ranked.dampings)
+
+    @property
+    def mmr_steps(self) -> list[tuple[int, float, float, float, float] | None]:
+        """Per item, how MMR took it."""
+        return self._gather(lambda ranked: ranked.mmr_steps)
 
     def encode_items(self, before: bytes, after: bytes) -> bytes:
         """Return the items of the response, as JSON between two pieces."""

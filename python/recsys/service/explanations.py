@@ -1,10 +1,11 @@
-"""Why each item of a list stands where it does."""
+"""Why each item of a list stands where it does, and why others do not."""
 
 from __future__ import annotations
 
 import math
 
-from recsys.contracts.http import AppliedBoost, Contribution, ItemExplanation
+from recsys._native import Ranked
+from recsys.contracts.http import AppliedBoost, Contribution, FilteredItem, ItemExplanation, MmrStep
 from recsys.service.composed_lists import ServedList
 
 _PIN = "pin:"
@@ -13,17 +14,38 @@ _FALLBACK = "fallback:"
 
 def explain_items(ranked: ServedList, *, is_full: bool) -> list[ItemExplanation]:
     """Return an explanation per item of a list that was ranked with ``explain``."""
-    explained = zip(ranked.contributions, ranked.boosts, ranked.reasons, strict=True)
-    return [
-        ItemExplanation(
-            contributions=[Contribution(*part) for part in parts],
-            boost=math.prod(multiplier for _, multiplier in boosts),
+    explained = zip(
+        ranked.contributions, ranked.boosts, ranked.dampings, ranked.mmr_steps, ranked.reasons, strict=True
+    )
+    explanations = []
+    for parts, boosts, damping, step, reasons in explained:
+        rung = _find(reasons, _FALLBACK)
+        explanation = ItemExplanation(
+            contributions=[
+                Contribution(signal if rung is None else _FALLBACK + signal, *values)
+                for signal, *values in parts
+            ],
+            boost=math.prod((multiplier for _, multiplier in boosts), start=1.0),
+            damping=damping,
             rules=[AppliedBoost(rule, multiplier) for rule, multiplier in boosts] if is_full else None,
             pinned_by=_find(reasons, _PIN) if is_full else None,
-            rung=_find(reasons, _FALLBACK) if is_full else None,
+            rung=rung if is_full else None,
+            mmr=_explain_step(step) if is_full else None,
         )
-        for parts, boosts, reasons in explained
-    ]
+        explanations.append(explanation)
+    return explanations
+
+
+def explain_filtered(ranked: Ranked) -> list[FilteredItem]:
+    """Return the first items that were considered and left out."""
+    return [FilteredItem(item_id, name, rule) for item_id, name, rule in ranked.filtered_items]
+
+
+def _explain_step(step: tuple[int, float, float, float, float] | None) -> MmrStep | None:
+    if step is None:
+        return None
+    place, weight, relevance, similarity, value = step
+    return MmrStep(weight, relevance, similarity, value, place + 1)
 
 
 def _find(reasons: list[str], prefix: str) -> str | None:

@@ -9,26 +9,20 @@ from __future__ import annotations
 
 import msgspec
 
-from recsys._native import Ranked
 from recsys.contracts.http import MAX_K, ListMeta, ListResponse, ListWarning, RankedItem
-from recsys.service.composed_lists import ServedList
-from recsys.service.explanations import explain_items
+from recsys.service.explanations import explain_filtered, explain_items
+from recsys.service.list_ranking import RankedList
 from recsys.service.queries import Query
 
 _RANKS = range(1, MAX_K + 1)
 _ENCODER = msgspec.json.Encoder()
 
 
-def encode_list(
-    query: Query, served: ServedList, ranked: Ranked, warnings: list[ListWarning], request_id: str
-) -> bytes:
-    """Return the JSON of the :class:`ListResponse`; ``ranked`` is the ranking that ``served`` is made of.
-
-    Of two rankings, it is the first that the counts and times of a trace tell of.
-    """
+def encode_list(query: Query, made: RankedList, warnings: list[ListWarning], request_id: str) -> bytes:
+    """Return the JSON of the :class:`ListResponse`."""
     options = query.request.options
     if options.include_reasons or options.explain != "none" or options.include_trace:
-        return _ENCODER.encode(build_list(query, served, ranked, warnings, request_id))
+        return _ENCODER.encode(build_list(query, made, warnings, request_id))
     arm = query.treatment.told
     after = (
         b',"meta":{',
@@ -40,14 +34,12 @@ def encode_list(
         _ENCODER.encode(warnings) if warnings else b"[]",
         b"}",
     )
-    return served.encode_items(b'{"items":', b"".join(after))
+    return made.served.encode_items(b'{"items":', b"".join(after))
 
 
-def build_list(
-    query: Query, served: ServedList, ranked: Ranked, warnings: list[ListWarning], request_id: str
-) -> ListResponse:
+def build_list(query: Query, made: RankedList, warnings: list[ListWarning], request_id: str) -> ListResponse:
     """Return the response with everything that the options ask for."""
-    options = query.request.options
+    options, served, ranked = query.request.options, made.served, made.ranked
     items = list(map(RankedItem, served.item_ids, _RANKS, served.scores))
     if options.include_reasons:
         items = [
@@ -65,6 +57,8 @@ def build_list(
         counts = {f"filtered.{name}": count for name, count in sorted(ranked.filtered.items())}
         counts |= {f"candidates.{name}": count for name, count in ranked.candidates}
         meta = msgspec.structs.replace(meta, counts=counts)
+    if options.explain == "full":
+        meta = msgspec.structs.replace(meta, filtered=explain_filtered(ranked))
     if options.include_trace:
         timings = {stage: micros / 1000 for stage, micros in ranked.stage_us.items()}
         meta = msgspec.structs.replace(meta, timings_ms=timings)

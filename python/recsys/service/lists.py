@@ -63,7 +63,7 @@ class Lists:
         query = make_query(body, tenant, principal, self._pseudonyms_of(tenant.salt), request_id)
         made = rank_list(query, request_id, self._state.recent)
         warnings = list_warnings(query, made.plan, made.ranked)
-        return encode_list(query, made.served, made.ranked, warnings, request_id)
+        return encode_list(query, made, warnings, request_id)
 
     def _query(
         self,
@@ -106,7 +106,7 @@ class Lists:
             metrics.count_failure()
             raise
         warnings = list_warnings(query, made.plan, made.ranked)
-        body = encode_list(query, made.served, made.ranked, warnings, request_id)
+        body = encode_list(query, made, warnings, request_id)
         self._log(request_id, started, query, made.served)
         metrics.count_list(_kind_of(query.k, made), time.perf_counter() - started)
         for warning in warnings:

@@ -8,7 +8,7 @@ from recsys.ranking.plans import CompiledPlan
 from recsys.service.queries import Query
 
 _CONSTRAINTS = ("required_tags", "forbidden_tags", "max_per_tag")
-_INELIGIBLE = ("not_included", "unavailable", "expired", "excluded", "blocked")
+_INELIGIBLE = ("not_included", "unavailable", "expired", "excluded", "blocked", "seen")
 
 
 def list_warnings(query: Query, plan: CompiledPlan, ranked: Ranked) -> list[ListWarning]:

@@ -67,7 +67,8 @@ impl PyPlan {
     }
 
     #[pyo3(signature = (k, now_ms, *, anchors=Vec::new(), user=None, include=None, exclude=Vec::new(),
-        required_tags=Vec::new(), forbidden_tags=Vec::new(), max_per_tag=None, weights=None, offset=0, explain=false))]
+        required_tags=Vec::new(), forbidden_tags=Vec::new(), max_per_tag=None, weights=None, offset=0, seen=Vec::new(),
+        damping=None, explain=false))]
     #[allow(clippy::too_many_arguments)] // The fields of a request, by name.
     fn rank(
         &self,
@@ -83,6 +84,8 @@ impl PyPlan {
         max_per_tag: Option<HashMap<PyBackedStr, u32>>,
         weights: Option<(f64, f64, f64)>,
         offset: usize,
+        seen: Vec<PyBackedStr>,
+        damping: Option<f64>,
         explain: bool,
     ) -> PyResult<Ranked> {
         let request = Request {
@@ -101,12 +104,15 @@ impl PyPlan {
                 .map(|(tag, limit)| (&**tag, *limit))
                 .collect(),
             weights: weights.map(|(pop, cooc, emb)| [pop, cooc, emb]),
+            seen: texts(&seen),
+            damping,
             explain,
         };
         let ranked = serve(py, request.is_brief(), || self.inner.rank(&request))?;
         Ok(Ranked {
             plan: Arc::clone(&self.inner),
             ranked,
+            damping,
         })
     }
 }

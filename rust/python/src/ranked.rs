@@ -13,11 +13,15 @@ use crate::guard;
 /// What most items take in JSON.
 const BYTES_PER_ITEM: usize = 96;
 
+/// Place by score, lambda, relevance, similarity and value.
+type Step = (usize, f64, f64, f64, f64);
+
 /// A ranked list and what a response says about it.
 #[pyclass(frozen, module = "recsys._native")]
 pub struct Ranked {
     pub plan: Arc<core::Plan>,
     pub ranked: core::Ranked,
+    pub damping: Option<f64>,
 }
 
 #[pymethods]
@@ -67,13 +71,45 @@ impl Ranked {
 
     #[getter]
     fn contributions(&self) -> Vec<Vec<(&str, f64, f64, f64)>> {
-        let named =
-            |c: &core::Contribution| (self.source(c.source), c.raw, c.normalized, c.weighted);
-        self.ranked
-            .items
-            .iter()
-            .map(|place| place.contributions.iter().map(named).collect())
+        let named = |place: &RankedItem| {
+            let name = |giver: usize| match place.rung {
+                Some(rung) => self.plan.ladder()[rung].name(),
+                None => self.source(giver),
+            };
+            let given = place.contributions.iter();
+            given
+                .map(|c| (name(c.source), c.raw, c.normalized, c.weighted))
+                .collect()
+        };
+        self.ranked.items.iter().map(named).collect()
+    }
+
+    #[getter]
+    fn dampings(&self) -> Vec<Option<f64>> {
+        let of = |place: &RankedItem| self.damping.filter(|_| place.is_damped);
+        self.ranked.items.iter().map(of).collect()
+    }
+
+    #[getter]
+    fn mmr_steps(&self) -> Vec<Option<Step>> {
+        let steps = self.ranked.items.iter().map(|place| place.mmr);
+        steps
+            .map(|step| step.map(|s| (s.place, s.lambda, s.relevance, s.similarity, s.value)))
             .collect()
+    }
+
+    /// (item, why, the rule if one blocks it).
+    #[getter]
+    fn filtered_items(&self) -> PyResult<Vec<(&str, &'static str, Option<&str>)>> {
+        let blocked = &self.plan.rules().blocked;
+        let named = |(item, reason): &(Ordinal, Drop)| {
+            let rule = (*reason == Drop::Blocked)
+                .then(|| blocked.iter().find(|(_, items)| items.contains(*item)))
+                .flatten();
+            let id = self.plan.catalog().id(*item)?;
+            Ok((id, reason.name(), rule.map(|(id, _)| id.as_str())))
+        };
+        guard::held(|| self.ranked.dropped_items.iter().map(named).collect())
     }
 
     #[getter]
@@ -209,6 +245,9 @@ impl Ranked {
                 .rung
                 .map(|rung| format!("fallback:{}", self.plan.ladder()[rung].name())),
         );
+        if place.is_damped {
+            reasons.push("seen".to_owned());
+        }
         reasons
     }
 }

@@ -1,5 +1,6 @@
 //! Maximal marginal relevance (Carbonell and Goldstein, SIGIR 1998, section 2).
 
+use super::request::MmrStep;
 use crate::catalog::Catalog;
 use crate::error::Result;
 use crate::{NONE, Ordinal};
@@ -70,15 +71,29 @@ impl Pool {
 
     /// Takes out the item with the largest `lambda x relevance - (1 - lambda) x similarity`, the earlier one of equals.
     pub fn draw(&mut self) -> Option<usize> {
-        let value =
-            |i: usize| self.lambda * self.relevance[i] - (1.0 - self.lambda) * self.similarity[i];
         let mut best: Option<(usize, f64)> = None;
         for (place, i) in self.left.iter().enumerate() {
-            if best.is_none_or(|(_, v)| value(*i) > v) {
-                best = Some((place, value(*i)));
+            let value = self.value(*i);
+            if best.is_none_or(|(_, v)| value > v) {
+                best = Some((place, value));
             }
         }
         best.map(|(place, _)| self.left.remove(place))
+    }
+
+    /// How `i`, which was just drawn and counts from 0 in the order by score, came to be drawn.
+    pub fn step(&self, i: usize) -> MmrStep {
+        MmrStep {
+            place: i,
+            lambda: self.lambda,
+            relevance: self.relevance[i],
+            similarity: self.similarity[i],
+            value: self.value(i),
+        }
+    }
+
+    fn value(&self, i: usize) -> f64 {
+        self.lambda * self.relevance[i] - (1.0 - self.lambda) * self.similarity[i]
     }
 
     /// Makes what is left less welcome the more it is like `i`, which was drawn and taken.

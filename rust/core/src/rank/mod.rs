@@ -9,14 +9,17 @@
 
 mod caps;
 mod encode;
+mod explain;
 mod filter;
 mod gather;
 mod ladder;
 mod mmr;
 mod plan;
+mod refill;
 mod request;
 mod resolve;
 mod scorer;
+mod seen;
 mod select;
 mod sets;
 mod stream;
@@ -24,5 +27,5 @@ mod table;
 mod walk;
 
 pub use plan::{Diversity, Group, Normalizer, Plan, Rules, Rung, Source};
-pub use request::{Contribution, Drop, Ranked, RankedItem, Request};
+pub use request::{Contribution, Drop, MmrStep, Ranked, RankedItem, Request};
 pub use sets::ItemSet;

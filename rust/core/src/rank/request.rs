@@ -27,6 +27,10 @@ pub struct Request<'a> {
     pub max_per_tag: Vec<(&'a str, u32)>,
     /// Weights of the groups `pop`, `cooc` and `emb` in place of the plan's.
     pub weights: Option<[f64; 3]>,
+    /// Items that the user was shown or took lately.
+    pub seen: Vec<&'a str>,
+    /// Factor of the scores of `seen`, 0 to 1; `None` leaves them out. Pins stand all the same.
+    pub damping: Option<f64>,
     /// Whether to keep contributions, boosts, counts and times.
     pub explain: bool,
 }
@@ -38,6 +42,7 @@ impl Request<'_> {
     pub fn is_brief(&self) -> bool {
         self.anchors.len() <= 16
             && self.exclude.len() <= 256
+            && self.seen.len() <= 256
             && self.k.saturating_add(self.offset) <= 200
             && self.include.is_none()
             && self.required_tags.is_empty()
@@ -64,6 +69,8 @@ pub enum Drop {
     RequiredTags,
     /// Has a forbidden tag.
     ForbiddenTags,
+    /// Shown to the user or taken by the user lately.
+    Seen,
     /// Would exceed `max_per_tag`.
     MaxPerTag,
     /// Would exceed the brand cap.
@@ -74,7 +81,7 @@ pub enum Drop {
 
 impl Drop {
     /// Every reason, in the order in which they are checked.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Unavailable,
         Self::Expired,
         Self::Excluded,
@@ -82,6 +89,7 @@ impl Drop {
         Self::Blocked,
         Self::RequiredTags,
         Self::ForbiddenTags,
+        Self::Seen,
         Self::MaxPerTag,
         Self::BrandCap,
         Self::CategoryCap,
@@ -97,6 +105,7 @@ impl Drop {
             Self::Blocked => "blocked",
             Self::RequiredTags => "required_tags",
             Self::ForbiddenTags => "forbidden_tags",
+            Self::Seen => "seen",
             Self::MaxPerTag => "max_per_tag",
             Self::BrandCap => "brand_cap",
             Self::CategoryCap => "category_cap",
@@ -104,17 +113,32 @@ impl Drop {
     }
 }
 
-/// What one source gave to an item's score.
+/// What one source, or the rung that gave the item, gave to its score.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Contribution {
-    /// Position of the source in the plan.
+    /// Position of the source in the plan; for an item of a rung, that of the rung in the ladder.
     pub source: usize,
     /// Its value before normalisation.
     pub raw: f64,
     /// Its value after normalisation.
     pub normalized: f64,
-    /// Times the weight; the sum of these, times the boosts, is the score.
+    /// Times the weight; the sum of these, times the boosts and the damping, is the score.
     pub weighted: f64,
+}
+
+/// How MMR came to take an item.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct MmrStep {
+    /// Position by score among the candidates that MMR reordered.
+    pub place: usize,
+    /// MMR's weight of relevance.
+    pub lambda: f64,
+    /// Its score over the largest of those candidates; 0 if that is not positive.
+    pub relevance: f64,
+    /// The largest similarity to what the list had then, 0 to 1.
+    pub similarity: f64,
+    /// `lambda x relevance - (1 - lambda) x similarity`, the largest of those left.
+    pub value: f64,
 }
 
 /// One place of the list.
@@ -132,6 +156,10 @@ pub struct RankedItem {
     pub rung: Option<usize>,
     /// The boost rules that matched it, in rule order.
     pub boosts: Vec<usize>,
+    /// Whether its score was multiplied by the damping.
+    pub is_damped: bool,
+    /// How MMR took it, if it did.
+    pub mmr: Option<MmrStep>,
     /// With `explain`, in source order.
     pub contributions: Vec<Contribution>,
 }
@@ -146,6 +174,8 @@ impl RankedItem {
             pin: None,
             rung: None,
             boosts: Vec::new(),
+            is_damped: false,
+            mmr: None,
             contributions: Vec::new(),
         }
     }
@@ -165,7 +195,9 @@ pub struct Ranked {
     /// With `explain`, per source: candidates gathered.
     pub candidates: Vec<usize>,
     /// Considered items dropped, by [`Drop`].
-    pub dropped: [usize; 10],
+    pub dropped: [usize; 11],
+    /// With `explain`: the first of them, each once, in the order in which they were met.
+    pub dropped_items: Vec<(Ordinal, Drop)>,
     /// Ids of the allow-list that the catalog does not know.
     pub include_unknown: usize,
     /// With `explain`: nanoseconds of gather, select and finish.

@@ -1,6 +1,7 @@
 //! [`Scorer`]: what a candidate's score is, and what it can be at most.
 
 use super::plan::Plan;
+use super::seen::Seen;
 use super::stream::{Class, Stream};
 use super::table::Table;
 
@@ -13,6 +14,8 @@ pub struct Scorer<'p> {
     pub weights: Vec<f64>,
     /// The largest raw value of each source that is normalised by it.
     pub maxima: Vec<f64>,
+    /// What the user has seen.
+    pub seen: Seen,
 }
 
 impl Scorer<'_> {
@@ -26,13 +29,19 @@ impl Scorer<'_> {
                 }
             }
         }
+        for item in self.seen.damped() {
+            if let Some(position) = table.find(*item) {
+                scores[position] = self.seen.damp(*item, scores[position]);
+            }
+        }
         for score in &mut scores {
             *score += 0.0;
         }
         scores
     }
 
-    /// Weighted sum of the normalised values, in source order, times the matching boosts, in rule order.
+    /// Weighted sum of the normalised values, in source order, times the matching boosts, in rule order, times the
+    /// damping of a seen item.
     pub fn score(&self, table: &Table, position: usize) -> f64 {
         let found_by = table.found_by(position);
         let mut score = 0.0;
@@ -51,7 +60,7 @@ impl Scorer<'_> {
             }
         }
         // Minus zero would sort below zero and print as another number.
-        score + 0.0
+        self.seen.damp(item, score) + 0.0
     }
 
     /// No less than the score of any item of a class that the streams have not given yet and no scanned list has.

@@ -5,14 +5,15 @@ use std::collections::HashSet;
 use std::time::Instant;
 
 use super::caps::Caps;
+use super::explain::{contributions, note_drop, per_source};
 use super::filter::{Filter, FilterSets};
 use super::gather::{Subject, gather, maxima};
-use super::ladder::{allowed_of, newest_of};
 use super::mmr::{Features, Pool, features};
-use super::plan::{Plan, Rung};
-use super::request::{Contribution, Ranked, RankedItem, Request};
+use super::plan::Plan;
+use super::request::{Drop, Ranked, RankedItem, Request};
 use super::resolve::{distinct_anchors, weights};
 use super::scorer::Scorer;
+use super::seen::Seen;
 use super::sets::OrdinalSet;
 use super::stream::STREAM_OVER;
 use super::table::Table;
@@ -74,6 +75,7 @@ fn rank(plan: &Plan, request: &Request<'_>, scratch: &mut Scratch) -> Result<Ran
         plan,
         weights,
         maxima,
+        seen: Seen::new(&plan.catalog, request)?,
     };
     let walk = Walk::new(&scorer, table, gathered.streams, allowed.as_deref())?;
     let gathered_at = Instant::now();
@@ -102,6 +104,7 @@ fn rank(plan: &Plan, request: &Request<'_>, scratch: &mut Scratch) -> Result<Ran
         caps,
         chosen: &mut scratch.chosen,
         wanted,
+        explain: request.explain,
         result,
     };
     selection.pin()?;
@@ -125,46 +128,54 @@ fn rank(plan: &Plan, request: &Request<'_>, scratch: &mut Scratch) -> Result<Ran
 }
 
 /// A list in the making.
-struct Selection<'a, 'p> {
-    plan: &'p Plan,
+pub(super) struct Selection<'a, 'p> {
+    pub(super) plan: &'p Plan,
     /// The only items that can pass, if they are known.
-    allowed: Option<Vec<Ordinal>>,
+    pub(super) allowed: Option<Vec<Ordinal>>,
     /// How many items the streams may give before those that can pass are asked for by name.
     most_pulled: usize,
-    scorer: Scorer<'p>,
+    pub(super) scorer: Scorer<'p>,
     table: &'a mut Table,
     walk: Walk<'p>,
     filter: Filter<'a>,
     caps: Caps<'a>,
-    chosen: &'a mut OrdinalSet,
+    pub(super) chosen: &'a mut OrdinalSet,
     wanted: usize,
+    pub(super) explain: bool,
     result: Ranked,
 }
 
 impl Selection<'_, '_> {
-    fn is_full(&self) -> bool {
+    pub(super) fn is_full(&self) -> bool {
         self.result.items.len() >= self.wanted
     }
 
-    /// Whether `item` may be in the list at all; counts why not.
-    fn passes(&mut self, item: Ordinal) -> Result<bool> {
-        let drop = self.filter.check(item)?;
-        if let Some(reason) = drop {
-            self.result.dropped[reason as usize] += 1;
+    /// Counts why `item` is left out, if it is.
+    fn is_clear(&mut self, item: Ordinal, drop: Option<Drop>) -> bool {
+        let Some(reason) = drop else { return true };
+        self.result.dropped[reason as usize] += 1;
+        if self.explain {
+            note_drop(&mut self.result, item, reason);
         }
-        Ok(drop.is_none())
+        false
+    }
+
+    /// Whether `item` may be in the list at all; counts why not. A pin stands though it was seen.
+    pub(super) fn passes(&mut self, item: Ordinal, is_pin: bool) -> Result<bool> {
+        let mut drop = self.filter.check(item)?;
+        if drop.is_none() && !is_pin && self.scorer.seen.drops(item) {
+            drop = Some(Drop::Seen);
+        }
+        Ok(self.is_clear(item, drop))
     }
 
     /// Whether the caps have room for `item`; counts why not.
-    fn fits(&mut self, item: Ordinal, is_pin: bool) -> Result<bool> {
+    pub(super) fn fits(&mut self, item: Ordinal, is_pin: bool) -> Result<bool> {
         let drop = self.caps.check(item, is_pin)?;
-        if let Some(reason) = drop {
-            self.result.dropped[reason as usize] += 1;
-        }
-        Ok(drop.is_none())
+        Ok(self.is_clear(item, drop))
     }
 
-    fn take(&mut self, item: RankedItem) -> Result<()> {
+    pub(super) fn take(&mut self, item: RankedItem) -> Result<()> {
         self.chosen.insert(item.item);
         self.caps.take(item.item)?;
         self.result.items.push(item);
@@ -173,13 +184,9 @@ impl Selection<'_, '_> {
 
     fn candidate(&self, position: usize) -> RankedItem {
         RankedItem {
-            item: self.table.ordinal(position),
             score: self.scorer.score(self.table, position),
             found_by: self.table.found_by(position),
-            pin: None,
-            rung: None,
-            boosts: Vec::new(),
-            contributions: Vec::new(),
+            ..RankedItem::uncalled(self.table.ordinal(position))
         }
     }
 
@@ -192,7 +199,10 @@ impl Selection<'_, '_> {
                 if placed == plan.rules.max_pins || self.is_full() {
                     return Ok(());
                 }
-                if self.chosen.contains(*item) || !self.passes(*item)? || !self.fits(*item, true)? {
+                if self.chosen.contains(*item)
+                    || !self.passes(*item, true)?
+                    || !self.fits(*item, true)?
+                {
                     continue;
                 }
                 let mut place = match self.table.find(*item) {
@@ -221,7 +231,7 @@ impl Selection<'_, '_> {
                 self.most_pulled = usize::MAX;
             }
             let item = self.table.ordinal(position);
-            if !self.chosen.contains(item) && self.passes(item)? {
+            if !self.chosen.contains(item) && self.passes(item, false)? {
                 return Ok(Some(self.candidate(position)));
             }
         }
@@ -260,69 +270,14 @@ impl Selection<'_, '_> {
         while !self.is_full() {
             let Some(i) = order.draw() else { break };
             if self.fits(pool[i].item, false)? {
-                self.take(pool[i].clone())?;
+                self.take(RankedItem {
+                    mmr: Some(order.step(i)),
+                    ..pool[i].clone()
+                })?;
                 order.taken(i);
             }
         }
         self.fill()
-    }
-
-    /// Goes down the ladder until the list is full. Where the items that can pass are known, only they are looked for.
-    fn refill(&mut self) -> Result<()> {
-        let plan = self.plan;
-        let allowed = self.allowed.take();
-        let allowed = allowed.as_deref();
-        for (rung, step) in plan.ladder.iter().enumerate() {
-            if self.is_full() {
-                return Ok(());
-            }
-            match (step, plan.rung_keys[rung]) {
-                (Rung::Newest { .. }, _) => match allowed {
-                    Some(items) => self.refill_from(
-                        rung,
-                        newest_of(plan, items).into_iter().map(|i| Ok((i, 0.0))),
-                    )?,
-                    None => {
-                        self.refill_from(rung, plan.catalog.newest().iter().map(|i| Ok((*i, 0.0))))?
-                    }
-                },
-                (Rung::Signal { .. }, None) => {}
-                (Rung::Signal { signal, .. }, Some(key)) => match allowed_of(signal, key, allowed)?
-                {
-                    Some(items) => self.refill_from(rung, items.into_iter().map(Ok))?,
-                    None => {
-                        let list = signal.list(key)?;
-                        self.refill_from(rung, (0..list.len()).map(|i| list.get(i)))?;
-                    }
-                },
-            }
-        }
-        Ok(())
-    }
-
-    fn refill_from(
-        &mut self,
-        rung: usize,
-        items: impl Iterator<Item = Result<(Ordinal, f64)>>,
-    ) -> Result<()> {
-        for entry in items {
-            if self.is_full() {
-                return Ok(());
-            }
-            let (item, raw) = entry?;
-            if (item as usize) < self.plan.catalog.len()
-                && !self.chosen.contains(item)
-                && self.passes(item)?
-                && self.fits(item, false)?
-            {
-                self.take(RankedItem {
-                    score: raw / (1.0 + raw.abs()),
-                    rung: Some(rung),
-                    ..RankedItem::uncalled(item)
-                })?;
-            }
-        }
-        Ok(())
     }
 
     /// Cuts the page out of the list, and says where its items came from.
@@ -337,6 +292,8 @@ impl Selection<'_, '_> {
             if let Some(rung) = place.rung.filter(|rung| rungs.insert(*rung)) {
                 result.rungs.push(rung);
             }
+            // Damping leaves a score below 0 as it is.
+            place.is_damped = place.score >= 0.0 && self.scorer.seen.damps(place.item);
             // A boost multiplies the score of a candidate; it has nothing to multiply in an item of a rung.
             if place.found_by != 0 {
                 let boosts = self.plan.rules.boosts.iter().enumerate();
@@ -355,34 +312,4 @@ impl Selection<'_, '_> {
         }
         Ok(result)
     }
-}
-
-fn contributions(scorer: &Scorer<'_>, table: &Table, position: usize) -> Vec<Contribution> {
-    let found_by = table.found_by(position);
-    let sources = scorer
-        .plan
-        .sources
-        .iter()
-        .enumerate()
-        .filter(|(s, _)| found_by >> s & 1 == 1);
-    let given = sources.map(|(s, source)| {
-        let raw = table.raw(position, s);
-        let normalized = source.normalizer.apply(raw, scorer.maxima[s]);
-        Contribution {
-            source: s,
-            raw,
-            normalized,
-            weighted: scorer.weights[s] * normalized,
-        }
-    });
-    given.collect()
-}
-
-fn per_source(plan: &Plan, table: &Table) -> Vec<usize> {
-    let count = |s: usize| {
-        (0..table.len())
-            .filter(|p| table.found_by(*p) >> s & 1 == 1)
-            .count()
-    };
-    (0..plan.sources.len()).map(count).collect()
 }
