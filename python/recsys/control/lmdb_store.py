@@ -20,6 +20,7 @@ from pathlib import Path
 
 import lmdb
 
+from recsys.control.lmdb_truncation import is_truncated
 from recsys.control.store import (
     ControlError,
     CorruptStoreError,
@@ -131,6 +132,9 @@ class LmdbStore:
                 max_readers=MAX_READERS,
                 mode=FILE_MODE,
             )
+            if is_truncated(self._environment):
+                self._environment.close()
+                raise CorruptStoreError(f"{folder}: data.mdb is truncated: restore it from a backup")
             self._environment.reader_check()
             self._tables = {table: self._environment.open_db(table.encode()) for table in Table}
         except lmdb.CorruptedError as error:
