@@ -41,6 +41,7 @@ def erase(
     """
     from recsys.contracts.pseudonym import pseudonym as pseudonym_of
     from recsys.erasure.erase import erase_user
+    from recsys.eventlog.seen import SeenItems
 
     if (pseudonym is None) == (user is None):
         raise UsageError("give either a pseudonym or --user")
@@ -56,6 +57,9 @@ def erase(
             actor=actor(),
             shipped_to=shipped_to,
         )
+    seen = SeenItems(at.where.data_dir / "cache" / "seen")
+    seen.forget_user(tenant, pseudonym or "")
+    seen.close()
     if json:
         print_json(done)
         return

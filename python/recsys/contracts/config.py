@@ -35,6 +35,7 @@ WEIGHT_GROUPS: dict[SignalName, WeightGroup] = {
 """Which configured weight a signal takes."""
 
 MIN_TEMPERATURE = 1e-6
+MAX_SEEN_WINDOW_HOURS = 30 * 24.0
 
 FULL_LADDER: tuple[LadderRung, ...] = ("segment", "surface_default", "tenant_default", "popularity", "newest")
 
@@ -54,12 +55,13 @@ class SignalWeights(Struct, frozen=True, forbid_unknown_fields=True):
 class SeenPolicy(Struct, frozen=True, forbid_unknown_fields=True):
     """What becomes of items the user was shown or took within ``window_hours``.
 
-    An item counts as seen at ``min_shown`` exposures or ``min_taken`` outcomes. ``damp`` multiplies its
-    score by ``damping``; ``drop`` leaves it out on every rung; ``keep`` does neither.
+    An item counts as seen at ``min_shown`` exposures on the surface or ``min_taken`` outcomes on any.
+    ``damp`` multiplies its score by ``damping``; ``drop`` leaves it out on every rung; ``keep`` does neither.
+    Pins stand all the same.
     """
 
     action: Literal["keep", "drop", "damp"] = "keep"
-    window_hours: Positive = 24.0
+    window_hours: Annotated[float, Meta(gt=0.0, le=MAX_SEEN_WINDOW_HOURS)] = 24.0
     min_shown: Annotated[int, Meta(ge=1)] = 3
     min_taken: Annotated[int, Meta(ge=1)] = 1
     damping: Fraction = 0.5
@@ -224,6 +226,12 @@ def resolve_ranking(config: TenantConfig, surface: str, segment: str) -> Ranking
     if "ladder" in said:
         said["ladder"] = tuple(said["ladder"])
     return replace(Ranking(), **said)
+
+
+def remembers_seen_items(config: TenantConfig) -> bool:
+    """Whether any surface or segment treats seen items otherwise than others."""
+    layers = (settings for _, settings in _layers(config))
+    return any(layer.seen is not None and layer.seen.action != "keep" for layer in layers)
 
 
 def derive_segment(

@@ -29,6 +29,7 @@ from recsys.contracts.records import Exposure, Outcome
 from recsys.eventlog.layout import LogKind, tenant_folder
 from recsys.eventlog.parts import PartWriter
 from recsys.eventlog.recent import Claim, RecentEvents, Touch, user_key
+from recsys.eventlog.seen import SeenItems, Sight
 
 MAX_OPEN_PARTS = 64
 _FOLDERS: dict[EventKind, LogKind] = {"outcome": "outcomes", "exposure": "exposures"}
@@ -43,6 +44,7 @@ class _Line(Struct, frozen=True):
     kind: EventKind
     line: bytes
     claim: Claim
+    sight: Sight | None
 
 
 class EventIntake:
@@ -55,9 +57,17 @@ class EventIntake:
         self._sync = sync
 
     def take(
-        self, tenant: str, events: RawEvents, pseudonymise: Pseudonymise, now: datetime
+        self,
+        tenant: str,
+        events: RawEvents,
+        pseudonymise: Pseudonymise,
+        now: datetime,
+        seen: SeenItems | None = None,
     ) -> EventsResponse:
-        """Write the sound and new records of a batch; raises ``OSError`` when the log takes none of them."""
+        """Write the sound and new records of a batch; raises ``OSError`` when the log takes none of them.
+
+        ``seen`` remembers what they say that users were shown and took.
+        """
         lines: list[_Line] = []
         rejected: list[RejectedEvent] = []
         given: dict[EventKind, list[msgspec.Raw]] = {"outcome": events.outcomes, "exposure": events.exposures}
@@ -74,6 +84,8 @@ class EventIntake:
         new = self._recent.claim(
             [line.claim for line in lines], lambda is_new: self._write(tenant, lines, is_new)
         )
+        if seen is not None:
+            seen.add([line.sight for line, is_new in zip(lines, new, strict=True) if is_new and line.sight])
         return EventsResponse(sum(new), len(new) - sum(new), rejected)
 
     def close(self) -> None:
@@ -115,13 +127,20 @@ class EventIntake:
             logged = msgspec.structs.replace(outcome, user_id=user, ts=outcome.ts.astimezone(UTC))
             line = _ENCODER.encode(logged) + b"\n"
             key, touch = user_key(tenant, user), Touch(outcome.item_id, outcome.ts.timestamp())
+            # A clock of a client that is ahead must not hide from the next request what was taken.
+            at_us = _microseconds(min(outcome.ts, now))
+            event = f"{outcome.request_id}\0{outcome.item_id}"
+            sight: Sight | None = Sight(tenant, user, None, at_us, event, [outcome.item_id])
         else:
-            line = _exposure_line(raw, tenant, pseudonymise, now)
+            line, sight = _exposure_line(raw, tenant, pseudonymise, now)
         digest = hashlib.blake2b(f"{kind}\0{tenant}\0".encode() + line, digest_size=16).digest()
-        return _Line(kind, line, Claim(digest, key, touch))
+        return _Line(kind, line, Claim(digest, key, touch), sight)
 
 
-def _exposure_line(raw: msgspec.Raw, tenant: str, pseudonymise: Pseudonymise, now: datetime) -> bytes:
+def _exposure_line(
+    raw: msgspec.Raw, tenant: str, pseudonymise: Pseudonymise, now: datetime
+) -> tuple[bytes, Sight | None]:
+    """Return the line, and what it says that the user was shown, if it says on which surface."""
     exposure = _EXPOSURE.decode(raw)
     _check_time(exposure.ts, now)
     ranks = [item.rank for item in exposure.items]
@@ -133,10 +152,19 @@ def _exposure_line(raw: msgspec.Raw, tenant: str, pseudonymise: Pseudonymise, no
         raise UnsoundRecordError("items[].propensity: what was shown cannot have propensity 0")
     # The items may have keys of their own, so the record is kept as it came.
     record: dict[str, object] = msgspec.json.decode(raw)
-    record["user_id"] = pseudonymise(exposure.user_id)
+    record["user_id"] = user = pseudonymise(exposure.user_id)
     record["ts"] = exposure.ts.astimezone(UTC)
     record["context"] = {**(exposure.context or {}), "tenant_id": tenant}
-    return _ENCODER.encode(record) + b"\n"
+    line = _ENCODER.encode(record) + b"\n"
+    surface = (exposure.context or {}).get("surface")
+    if surface is None or not exposure.items:
+        return line, None
+    at_us, item_ids = _microseconds(min(exposure.ts, now)), [item.item_id for item in exposure.items]
+    return line, Sight(tenant, user, surface, at_us, exposure.request_id, item_ids)
+
+
+def _microseconds(moment: datetime) -> int:
+    return int(moment.timestamp() * 1_000_000)
 
 
 class UnsoundRecordError(Exception):

@@ -38,7 +38,9 @@ class AdminUsers:
             headers = [("retry-after", str(RETRY_AFTER_S))]
             raise problem or ProblemError(ProblemCode.OVERLOADED, str(error), headers=headers) from error
         # What the next requests would be anchored by; the logs above are what lasts.
-        self._state.recent.forget_user(user_key(request.principal.tenant_id, request.parameters["pseudonym"]))
+        tenant, pseudonym = request.principal.tenant_id, request.parameters["pseudonym"]
+        self._state.recent.forget_user(user_key(tenant, pseudonym))
+        self._state.seen.forget_user(tenant, pseudonym)
         return json_response(
             200,
             ErasedUser(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 
 from msgspec import Struct
 
@@ -10,12 +11,16 @@ from recsys._native import Ranked
 from recsys.contracts.config import SessionAnchors
 from recsys.contracts.http import MAX_ANCHORS, MAX_K, RecommendRequest
 from recsys.eventlog.recent import RecentEvents, user_key
+from recsys.eventlog.seen import SeenItems
 from recsys.experiments.exploration import pool_size
 from recsys.experiments.randomness import request_seed
 from recsys.ranking.plans import CompiledPlan
 from recsys.service.assignments import Ranker
 from recsys.service.composed_lists import ServedList, explore, interleave
 from recsys.service.queries import Query
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 
 
 class RankedList(Struct, frozen=True):
@@ -27,12 +32,16 @@ class RankedList(Struct, frozen=True):
 
 
 def rank_list(
-    query: Query, request_id: str, recent: RecentEvents | None = None, shown: Sequence[str] = ()
+    query: Query,
+    request_id: str,
+    recent: RecentEvents | None = None,
+    seen: SeenItems | None = None,
+    shown: Sequence[str] = (),
 ) -> RankedList:
     """Return the list of a query; ``shown`` are items that it may not have.
 
-    Raises ``ArtifactError`` or ``ServingError`` when it cannot be ranked. The same request id, or
-    ``options.seed``, draws the same.
+    ``recent`` and ``seen`` are asked only where the settings use them. The same request id, or
+    ``options.seed``, draws the same. Raises ``ArtifactError`` or ``ServingError`` when it cannot be ranked.
     """
     first, *others = query.treatment.rankers
     plan = _plan(query, first)
@@ -44,14 +53,14 @@ def rank_list(
         anchors = _with_session(query, plan.ranking.session_anchors, recent)
     exploration = None if others else first.exploration or plan.ranking.exploration
     depth = query.k if exploration is None else pool_size(exploration, query.k)
-    ranked = _rank(query, first, plan, depth, anchors, exclude)
+    ranked = _rank(query, first, plan, depth, anchors, exclude, seen)
     if not others and exploration is None:
         return RankedList(ranked, ranked, plan)
     seed = request_seed(request_id, query.request.options.seed)
     if exploration is not None:
         has_pins = first.snapshot.has_pins
         return RankedList(explore(ranked, exploration, query.k, seed, has_pins=has_pins), ranked, plan)
-    second = _rank(query, others[0], _plan(query, others[0]), query.k, anchors, exclude)
+    second = _rank(query, others[0], _plan(query, others[0]), query.k, anchors, exclude, seen)
     return RankedList(interleave(ranked, second, query.k, seed), ranked, plan)
 
 
@@ -66,8 +75,13 @@ def _rank(
     depth: int,
     anchors: Sequence[str],
     exclude: Sequence[str],
+    seen: SeenItems | None,
 ) -> Ranked:
-    body = query.request
+    body, policy = query.request, plan.ranking.seen
+    seen_ids: Sequence[str] = ()
+    if policy.action != "keep" and seen is not None and isinstance(body, RecommendRequest):
+        snapshot = ranker.snapshot
+        seen_ids = seen.find(snapshot.tenant, query.user, snapshot.surface, policy, microseconds(query.now))
     caps = body.constraints.max_per_tag
     return plan.plan.rank(
         depth,
@@ -81,6 +95,8 @@ def _rank(
         # A cap above the longest list is no cap, and fits the native integer.
         max_per_tag={tag: min(cap, MAX_K) for tag, cap in caps.items()} if caps else None,
         weights=ranker.weights,
+        seen=seen_ids,
+        damping=policy.damping if policy.action == "damp" else None,
         explain=body.options.explain != "none" or body.options.include_trace,
     )
 
@@ -92,3 +108,8 @@ def _with_session(query: Query, settings: SessionAnchors, recent: RecentEvents) 
     key = user_key(query.snapshot.tenant, query.user)
     touched = recent.touched(key, settings.max_items, settings.ttl_minutes * 60)
     return list(dict.fromkeys([*query.anchors, *touched]))[:MAX_ANCHORS]
+
+
+def microseconds(moment: datetime) -> int:
+    """Return Unix microseconds, exactly."""
+    return (moment - _EPOCH) // _MICROSECOND

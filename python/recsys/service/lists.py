@@ -12,13 +12,14 @@ from recsys.contracts.errors import ArtifactError, ServingError
 from recsys.contracts.http import RecommendRequest, SimilarRequest, ValidateResponse
 from recsys.contracts.problems import ProblemCode
 from recsys.control.principals import Principal
+from recsys.eventlog.seen import Sight
 from recsys.observability.metrics import ListKind, Metrics
 from recsys.service.assignments import encode_assignment
 from recsys.service.bodies import decode_body
 from recsys.service.composed_lists import ServedList
 from recsys.service.exposures import ExposureLines
 from recsys.service.list_bodies import encode_list, make_meta
-from recsys.service.list_ranking import RankedList, rank_list
+from recsys.service.list_ranking import RankedList, microseconds, rank_list
 from recsys.service.problems import ProblemError
 from recsys.service.queries import Query, RequestT, make_query
 from recsys.service.state import State
@@ -61,7 +62,7 @@ class Lists:
     ) -> bytes:
         """Return the response body that a tenant as given would send; nothing is logged or counted."""
         query = make_query(body, tenant, principal, self._pseudonyms_of(tenant.salt), request_id)
-        made = rank_list(query, request_id, self._state.recent)
+        made = rank_list(query, request_id, self._state.recent, self._state.seen)
         warnings = list_warnings(query, made.plan, made.ranked)
         return encode_list(query, made, warnings, request_id)
 
@@ -97,7 +98,7 @@ class Lists:
         snapshot = query.snapshot
         metrics = self._metrics.of_surface(endpoint, snapshot.tenant, snapshot.surface)
         try:
-            made = rank_list(query, request_id, self._state.recent, shown)
+            made = rank_list(query, request_id, self._state.recent, self._state.seen, shown)
         except (ArtifactError, ServingError) as error:
             metrics.count_failure()
             self._log(request_id, started, query, None)
@@ -108,10 +109,19 @@ class Lists:
         warnings = list_warnings(query, made.plan, made.ranked)
         body = encode_list(query, made, warnings, request_id)
         self._log(request_id, started, query, made.served)
+        if made.plan.ranking.seen.action != "keep":
+            self._remember(request_id, query, made.served)
         metrics.count_list(_kind_of(query.k, made), time.perf_counter() - started)
         for warning in warnings:
             self._metrics.count_warning(warning.code)
         return body, made.served
+
+    def _remember(self, request_id: str, query: Query, served: ServedList) -> None:
+        """Record what a user was shown, at the request's clock; ``/v1/similar`` names no user."""
+        if isinstance(query.request, RecommendRequest) and len(served):
+            at_us, snapshot = microseconds(query.now), query.snapshot
+            sight = Sight(snapshot.tenant, query.user, snapshot.surface, at_us, request_id, served.item_ids)
+            self._state.seen.add([sight])
 
     def _log(self, request_id: str, started: float, query: Query, served: ServedList | None) -> None:
         """Log the arm of a request and what it was served; ``None`` is an error."""

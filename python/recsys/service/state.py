@@ -19,6 +19,7 @@ from recsys.eventlog.intake import EventIntake
 from recsys.eventlog.log import EventLog
 from recsys.eventlog.parts import PartWriter
 from recsys.eventlog.recent import RecentEvents
+from recsys.eventlog.seen import SeenItems
 from recsys.service.problems import ProblemError
 from recsys.service.tenants import ServedTenant
 
@@ -45,6 +46,11 @@ def open_logs(data_dir: Path) -> Logs:
     )
 
 
+def seen_items(data_dir: Path) -> SeenItems:
+    """Return the store of what users have seen; it is made when something is recorded."""
+    return SeenItems(data_dir / "cache" / "seen")
+
+
 class State:
     """The tenants that are served. Requests read ``tenants`` once; a change replaces it by one assignment."""
 
@@ -56,6 +62,7 @@ class State:
         self.events = logs.events
         self.recent = logs.recent
         self.data_dir = logs.data_dir
+        self.seen = seen_items(logs.data_dir)
         self.tenants: Mapping[str, ServedTenant] = {}
         self.generation = 0
         """The change of the store up to which ``tenants`` is compiled."""
@@ -87,6 +94,7 @@ class State:
         self.assignments.close()
         self.events.close()
         self.recent.close()
+        self.seen.close()
         with suppress(ControlError):  # when a key was used last is no reason not to stop
             self.key_uses.write(self.plane, is_due=True)
         self.plane.close()
