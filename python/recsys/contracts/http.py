@@ -23,6 +23,8 @@ MAX_REQUEST_ID = 128
 MAX_USER_ID = 256
 MAX_CONTEXT_VALUE = 128
 DEFAULT_SEGMENT = "default"
+FIRST_PAGE = "first"
+MAX_PAGE_TOKEN = 65_536
 
 PATH_SEGMENT = r"^(?!\.{1,2}$)[^/\\\x00-\x1f\x7f]+$(?!\n)"
 """A tenant or surface: one path segment, so no separators, no control characters, not ``.`` or ``..``."""
@@ -102,7 +104,10 @@ class ExperimentArm(Struct, frozen=True, omit_defaults=True, forbid_unknown_fiel
 
 
 class _Ranking(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, kw_only=True):
-    """What both ranking requests share."""
+    """What both ranking requests share.
+
+    ``page`` is ``first`` or the ``meta.next_page`` of the page before; all other fields stay as they were.
+    """
 
     surface: Name
     segment: Annotated[str, Meta(min_length=1, max_length=128)] | None = None
@@ -113,6 +118,7 @@ class _Ranking(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tr
     weights: Weights | None = None
     options: Options = Options()
     experiment: ExperimentArm | None = None
+    page: Annotated[str, Meta(min_length=1, max_length=MAX_PAGE_TOKEN)] | None = None
 
 
 class RecommendRequest(_Ranking, frozen=True, omit_defaults=True, forbid_unknown_fields=True, kw_only=True):
@@ -204,7 +210,7 @@ class RankedItem(Struct, frozen=True, omit_defaults=True):
 
 
 class ListMeta(Struct, frozen=True, omit_defaults=True):
-    """What ranked the list.
+    """What ranked the list. ``next_page`` is there when pages were asked for and the list goes on.
 
     ``counts`` (candidates by signal, items left out by filter) come with the trace and ``full``,
     ``timings_ms`` (milliseconds by stage) with the trace, ``filtered`` (the first 50 left out) with ``full``.
@@ -219,6 +225,7 @@ class ListMeta(Struct, frozen=True, omit_defaults=True):
     manifest_version: str
     request_id: str
     experiment: ExperimentArm | None = None
+    next_page: str | None = None
     timings_ms: dict[str, float] | None = None
     counts: dict[str, int] | None = None
     filtered: list[FilteredItem] | None = None

@@ -32,6 +32,10 @@ class Batches:
             )
         queries = []
         for index, one in enumerate(body.requests):
+            if one.page is not None:
+                raise ProblemError(
+                    ProblemCode.INVALID_REQUEST, f"requests[{index}].page: a list of a batch has no pages"
+                )
             try:
                 queries.append(
                     self._lists.make_query(one, request.principal, f"{request.request_id}.{index + 1}")

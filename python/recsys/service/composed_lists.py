@@ -51,10 +51,10 @@ class ServedList(Protocol):
     def mmr_steps(self) -> list[tuple[int, float, float, float, float] | None]:
         """Per item, how MMR took it."""
 
-    def encode_items(self, before: bytes, after: bytes) -> bytes:
+    def encode_items(self, before: bytes, after: bytes, *, first_rank: int = 1) -> bytes:
         """Return the items of the response, as JSON between two pieces."""
 
-    def encode_exposed(self, before: bytes, after: bytes) -> bytes:
+    def encode_exposed(self, before: bytes, after: bytes, *, first_rank: int = 1) -> bytes:
         """Return the items of the exposure, as JSON between two pieces."""
 
 
@@ -106,20 +106,22 @@ class ComposedList:
         """Per item, how MMR took it."""
         return self._gather(lambda ranked: ranked.mmr_steps)
 
-    def encode_items(self, before: bytes, after: bytes) -> bytes:
+    def encode_items(self, before: bytes, after: bytes, *, first_rank: int = 1) -> bytes:
         """Return the items of the response, as JSON between two pieces."""
-        ranks = range(1, len(self) + 1)
+        ranks = range(first_rank, first_rank + len(self))
         return before + _ENCODER.encode(list(map(RankedItem, self.item_ids, ranks, self.scores))) + after
 
-    def encode_exposed(self, before: bytes, after: bytes) -> bytes:
+    def encode_exposed(self, before: bytes, after: bytes, *, first_rank: int = 1) -> bytes:
         """Return the items of the exposure, with their propensities or teams."""
-        ranks = range(1, len(self) + 1)
+        ranks = range(first_rank, first_rank + len(self))
         if self._propensities is not None:
             items = list(map(ExposedItem, self.item_ids, ranks, self._propensities))
             return before + _ENCODER.encode(items) + after
+        if self._teams is None:
+            return before + _ENCODER.encode(list(map(ExposedItem, self.item_ids, ranks))) + after
         drafted = [
             _DraftedItem(item_id, rank, team=team)
-            for item_id, rank, team in zip(self.item_ids, ranks, self._teams or (), strict=True)
+            for item_id, rank, team in zip(self.item_ids, ranks, self._teams, strict=True)
         ]
         return before + _ENCODER.encode(drafted) + after
 

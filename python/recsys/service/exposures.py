@@ -34,7 +34,11 @@ class ExposureLines:
             encode(latency_ms),
             b"true" if served is None else b"false",
         )
-        return before + b"[]" + after if served is None else served.encode_exposed(before, after)
+        return (
+            before + b"[]" + after
+            if served is None
+            else served.encode_exposed(before, after, first_rank=query.first_rank)
+        )
 
     def stamp(self, now_us: int) -> bytes:
         """Return a Unix time in microseconds as RFC 3339 in UTC; a fraction of zero is left out."""

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import msgspec
 
-from recsys.contracts.http import MAX_K, ListMeta, ListResponse, ListWarning, RankedItem
+from recsys.contracts.http import ListMeta, ListResponse, ListWarning, RankedItem
 from recsys.service.explanations import explain_filtered, explain_items
 from recsys.service.list_ranking import RankedList
 from recsys.service.queries import Query
 
-_RANKS = range(1, MAX_K + 1)
 _ENCODER = msgspec.json.Encoder()
 
 
@@ -30,17 +29,19 @@ def encode_list(query: Query, made: RankedList, warnings: list[ListWarning], req
         b',"request_id":',
         _ENCODER.encode(request_id),
         b"" if arm is None else b',"experiment":' + _ENCODER.encode(arm),
+        b"" if made.next_page is None else b',"next_page":"%b"' % made.next_page.encode(),
         b'},"warnings":',
         _ENCODER.encode(warnings) if warnings else b"[]",
         b"}",
     )
-    return made.served.encode_items(b'{"items":', b"".join(after))
+    return made.served.encode_items(b'{"items":', b"".join(after), first_rank=query.first_rank)
 
 
 def build_list(query: Query, made: RankedList, warnings: list[ListWarning], request_id: str) -> ListResponse:
     """Return the response with everything that the options ask for."""
     options, served, ranked = query.request.options, made.served, made.ranked
-    items = list(map(RankedItem, served.item_ids, _RANKS, served.scores))
+    ranks = range(query.first_rank, query.first_rank + len(served))
+    items = list(map(RankedItem, served.item_ids, ranks, served.scores))
     if options.include_reasons:
         items = [
             msgspec.structs.replace(item, reasons=reasons)
@@ -52,7 +53,7 @@ def build_list(query: Query, made: RankedList, warnings: list[ListWarning], requ
             msgspec.structs.replace(item, explain=explanation)
             for item, explanation in zip(items, explained, strict=True)
         ]
-    meta = make_meta(query, request_id)
+    meta = msgspec.structs.replace(make_meta(query, request_id), next_page=made.next_page)
     if options.include_trace or options.explain == "full":
         counts = {f"filtered.{name}": count for name, count in sorted(ranked.filtered.items())}
         counts |= {f"candidates.{name}": count for name, count in ranked.candidates}

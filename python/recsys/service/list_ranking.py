@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
 
+import msgspec
 from msgspec import Struct
 
 from recsys._native import Ranked
@@ -16,11 +17,9 @@ from recsys.experiments.exploration import pool_size
 from recsys.experiments.randomness import request_seed
 from recsys.ranking.plans import CompiledPlan
 from recsys.service.assignments import Ranker
-from recsys.service.composed_lists import ServedList, explore, interleave
+from recsys.service.composed_lists import ComposedList, ServedList, explore, interleave
+from recsys.service.pages import MAX_PAGED_ITEMS, Page, microseconds, seal_page
 from recsys.service.queries import Query
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 
 
 class RankedList(Struct, frozen=True):
@@ -29,6 +28,7 @@ class RankedList(Struct, frozen=True):
     served: ServedList
     ranked: Ranked
     plan: CompiledPlan
+    next_page: str | None = None
 
 
 def rank_list(
@@ -49,13 +49,19 @@ def rank_list(
         [*query.request.candidates.exclude_ids, *shown] if shown else query.request.candidates.exclude_ids
     )
     anchors = query.anchors
-    if plan.ranking.session_anchors is not None and recent is not None:
+    if query.page is not None and query.page.anchors is not None:
+        anchors = query.page.anchors
+    elif plan.ranking.session_anchors is not None and recent is not None:
         anchors = _with_session(query, plan.ranking.session_anchors, recent)
     exploration = None if others else first.exploration or plan.ranking.exploration
     depth = query.k if exploration is None else pool_size(exploration, query.k)
     ranked = _rank(query, first, plan, depth, anchors, exclude, seen)
     if not others and exploration is None:
-        return RankedList(ranked, ranked, plan)
+        if query.page is None:
+            return RankedList(ranked, ranked, plan)
+        served = _without_expired(query, ranked)
+        more = _next_page(query, query.page, first, plan, ranked, anchors, exclude, seen)
+        return RankedList(served, ranked, plan, more)
     seed = request_seed(request_id, query.request.options.seed)
     if exploration is not None:
         has_pins = first.snapshot.has_pins
@@ -76,12 +82,21 @@ def _rank(
     anchors: Sequence[str],
     exclude: Sequence[str],
     seen: SeenItems | None,
+    offset: int | None = None,
 ) -> Ranked:
+    """Return ``depth`` items after ``offset``, that of the query's page if it is not given."""
     body, policy = query.request, plan.ranking.seen
     seen_ids: Sequence[str] = ()
     if policy.action != "keep" and seen is not None and isinstance(body, RecommendRequest):
         snapshot = ranker.snapshot
-        seen_ids = seen.find(snapshot.tenant, query.user, snapshot.surface, policy, microseconds(query.now))
+        # What the pages themselves show, at the clock of the first, must not change their list.
+        seen_ids = seen.find(
+            snapshot.tenant,
+            query.user,
+            snapshot.surface,
+            policy,
+            microseconds(query.now) - (query.page is not None),
+        )
     caps = body.constraints.max_per_tag
     return plan.plan.rank(
         depth,
@@ -95,6 +110,7 @@ def _rank(
         # A cap above the longest list is no cap, and fits the native integer.
         max_per_tag={tag: min(cap, MAX_K) for tag, cap in caps.items()} if caps else None,
         weights=ranker.weights,
+        offset=query.first_rank - 1 if offset is None else offset,
         seen=seen_ids,
         damping=policy.damping if policy.action == "damp" else None,
         explain=body.options.explain != "none" or body.options.include_trace,
@@ -110,6 +126,35 @@ def _with_session(query: Query, settings: SessionAnchors, recent: RecentEvents) 
     return list(dict.fromkeys([*query.anchors, *touched]))[:MAX_ANCHORS]
 
 
-def microseconds(moment: datetime) -> int:
-    """Return Unix microseconds, exactly."""
-    return (moment - _EPOCH) // _MICROSECOND
+def _next_page(
+    query: Query,
+    page: Page,
+    ranker: Ranker,
+    plan: CompiledPlan,
+    ranked: Ranked,
+    anchors: Sequence[str],
+    exclude: Sequence[str],
+    seen: SeenItems | None,
+) -> str | None:
+    """Return the token of the page after this one, if the list goes on."""
+    offset = page.offset + query.k
+    if len(ranked) < query.k or offset >= MAX_PAGED_ITEMS:
+        return None
+    if not len(_rank(query, ranker, plan, 1, anchors, exclude, seen, offset)):
+        return None
+    kept = None if plan.ranking.session_anchors is None else list(anchors)
+    return seal_page(msgspec.structs.replace(page, offset=offset, anchors=kept), query.salt)
+
+
+def _without_expired(query: Query, ranked: Ranked) -> ServedList:
+    """Return a page without what has expired since the clock of the first one; a caller's clock stands."""
+    if query.request.context.now is not None or query.first_rank == 1:
+        return ranked
+    now_ms, catalog = time.time() * 1000, query.snapshot.catalog
+    items = map(catalog.item, ranked.item_ids)
+    valid = [
+        place
+        for place, item in enumerate(items)
+        if item is None or item.valid_until_ms is None or item.valid_until_ms > now_ms
+    ]
+    return ranked if len(valid) == len(ranked) else ComposedList([(ranked, place) for place in valid])

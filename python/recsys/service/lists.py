@@ -19,7 +19,8 @@ from recsys.service.bodies import decode_body
 from recsys.service.composed_lists import ServedList
 from recsys.service.exposures import ExposureLines
 from recsys.service.list_bodies import encode_list, make_meta
-from recsys.service.list_ranking import RankedList, microseconds, rank_list
+from recsys.service.list_ranking import RankedList, rank_list
+from recsys.service.pages import microseconds
 from recsys.service.problems import ProblemError
 from recsys.service.queries import Query, RequestT, make_query
 from recsys.service.state import State
@@ -111,7 +112,7 @@ class Lists:
         self._log(request_id, started, query, made.served)
         if made.plan.ranking.seen.action != "keep":
             self._remember(request_id, query, made.served)
-        metrics.count_list(_kind_of(query.k, made), time.perf_counter() - started)
+        metrics.count_list(_kind_of(query, made), time.perf_counter() - started)
         for warning in warnings:
             self._metrics.count_warning(warning.code)
         return body, made.served
@@ -141,10 +142,11 @@ class Lists:
             self._metrics.exposure_failures.labels(snapshot.tenant).inc()
 
 
-def _kind_of(k: int, made: RankedList) -> ListKind:
+def _kind_of(query: Query, made: RankedList) -> ListKind:
     length = len(made.served)
     if not length:
         return "empty"
-    if length < k:
+    # Whoever pages through a list comes to its end.
+    if length < query.k and query.first_rank == 1:
         return "short"
     return "fallback" if made.ranked.rungs else "full"

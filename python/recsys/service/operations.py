@@ -90,7 +90,7 @@ def _ranking(path: str, summary: str, body: type[Struct], answer: type[Struct]) 
         body=body,
         answer=answer,
         roles=EVERY_ROLE,
-        problems=_RANKING,
+        problems=(*_RANKING, ProblemCode.VERSION_MISMATCH),
         is_limited=True,
     )
 

@@ -23,6 +23,7 @@ from recsys.control.principals import Principal
 from recsys.ranking.snapshot import Snapshot
 from recsys.service.assignments import Ranker, Treatment, choose_treatment
 from recsys.service.auth import require_admin
+from recsys.service.pages import Page, digest_versions, first_page, moment_at, open_page
 from recsys.service.pii import guard_ids
 from recsys.service.problems import ProblemError
 from recsys.service.tenants import ServedTenant
@@ -42,6 +43,15 @@ class Query(Struct, frozen=True):
     """The pseudonym."""
     anchors: list[str]
     warnings: list[ListWarning]
+    page: Page | None = None
+    """Where pages were asked for, which one this is."""
+    salt: bytes = b""
+    """What the token of the next page is signed with."""
+
+    @property
+    def first_rank(self) -> int:
+        """The rank of the first item of this page."""
+        return 1 if self.page is None else 1 + self.page.offset
 
     @property
     def snapshot(self) -> Snapshot:
@@ -87,17 +97,41 @@ def make_query(
     weights = body.weights if config.flags.accept_caller_weights else None
     ranker = Ranker(snapshot, mode, None if weights is None else (weights.pop, weights.cooc, weights.emb))
     pseudonym, now = pseudonyms.of(user), body.context.now or datetime.now(UTC)
+    page = None if body.page is None else open_page(body, tenant.name, tenant.salt)
+    if page is not None:
+        clock, now = now, moment_at(page.now_us)
     arms = tenant.experiments.get(body.surface) if tenant.experiments else None
+    treatment = choose_treatment(body, arms, ranker, principal, pseudonym, segment, now)
+    if page is not None:
+        _check_still_served(page, treatment, segment, now, clock)
+    elif body.page is not None:
+        versions = digest_versions(treatment, segment)
+        page = first_page(body, tenant.name, now, versions)
     return Query(
         request=body,
-        treatment=choose_treatment(body, arms, ranker, principal, pseudonym, segment, now),
+        treatment=treatment,
         segment=segment,
         k=k,
         now=now,
         user=pseudonym,
         anchors=anchors,
         warnings=warnings,
+        page=page,
+        salt=tenant.salt,
     )
+
+
+def _check_still_served(
+    page: Page, treatment: Treatment, segment: str, first: datetime, now: datetime
+) -> None:
+    """Raise 409 unless what ranked the first page ranks now, and the same rules are in their windows."""
+    snapshot, mode = treatment.rankers[0].snapshot, treatment.rankers[0].mode
+    is_same = snapshot.plan(segment, first, mode) is snapshot.plan(segment, now, mode)
+    if not is_same or page.versions != digest_versions(treatment, segment):
+        raise ProblemError(
+            ProblemCode.VERSION_MISMATCH,
+            "page: what ranked its list has been replaced since; begin again with the first page",
+        )
 
 
 def _derive_segment(
