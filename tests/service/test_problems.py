@@ -224,3 +224,10 @@ def test_a_defect_is_500_without_its_details(client, monkeypatch):
     answer = client.recommend()
     assert (answer.status, answer.json()["code"]) == (500, "RECSYS_INTERNAL")
     assert b"secret" not in answer.body
+
+
+def test_a_surface_that_is_no_path_segment_is_told_so_in_words(client):
+    answer = client.recommend(surface="a/b")
+    assert answer.status == 400
+    words = "Expected one path segment: no /, \\, . or .., no control characters - at `$.surface`"
+    assert answer.json()["detail"] == words

@@ -13,6 +13,7 @@ from typing import TypeVar
 import msgspec
 
 from recsys.contracts.errors import RecsysError
+from recsys.contracts.patterns import in_words
 
 T = TypeVar("T")
 
@@ -77,8 +78,8 @@ def convert(value: object, target: type[T], root: str) -> T:
 def _split(message: str) -> tuple[str, str]:
     found = _PLACE.match(message)
     if found is None:
-        return message, ""
-    return found["problem"], found["path"]
+        return in_words(message), ""
+    return in_words(found["problem"]), found["path"]
 
 
 def _name_keys(value: object, target: type[object], path: str) -> str:

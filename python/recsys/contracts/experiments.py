@@ -16,6 +16,7 @@ from msgspec import Meta, Struct
 from recsys.contracts.config import Exploration, Mode, SignalWeights, check_exploration
 from recsys.contracts.documents import InvalidDocument, convert, parse_json
 from recsys.contracts.http import Name
+from recsys.contracts.patterns import SHA256
 from recsys.contracts.records import Timestamp
 from recsys.contracts.rules import SegmentName
 
@@ -23,7 +24,7 @@ ExperimentState = Literal["draft", "running", "stopped", "rolled_back"]
 ExperimentKind = Literal["split", "interleaving"]
 GuardrailMetric = Literal["error_rate", "empty_list_rate", "p95_latency"]
 ArmName = Annotated[str, Meta(min_length=1, max_length=128)]
-Version = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+Version = Annotated[str, Meta(pattern=SHA256)]
 Share = Annotated[float, Meta(ge=0.0, le=1.0)]
 
 HOLDOUT = "holdout"

@@ -11,6 +11,8 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
+from recsys.contracts.patterns import PATH_SEGMENT
+
 DEFAULT_K = 20
 MAX_K = 200
 MAX_BATCH = 20
@@ -25,9 +27,6 @@ MAX_CONTEXT_VALUE = 128
 DEFAULT_SEGMENT = "default"
 FIRST_PAGE = "first"
 MAX_PAGE_TOKEN = 65_536
-
-PATH_SEGMENT = r"^(?!\.{1,2}$)[^/\\\x00-\x1f\x7f]+$(?!\n)"
-"""A tenant or surface: one path segment, so no separators, no control characters, not ``.`` or ``..``."""
 
 Name = Annotated[str, Meta(pattern=PATH_SEGMENT, max_length=128, description="One path segment.")]
 ItemId = Annotated[str, Meta(min_length=1)]

@@ -22,10 +22,11 @@ from recsys.contracts.documents import (
     version_of,
 )
 from recsys.contracts.http import Name
+from recsys.contracts.patterns import KIND, OPTIONAL_PATH_SEGMENT, SHA256
 from recsys.contracts.records import Timestamp
 
-Kind = Annotated[str, Meta(pattern="^[a-z][a-z0-9_]{0,63}$(?!\n)", description="A kind of artifact.")]
-Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$(?!\n)", description="A hex SHA-256.")]
+Kind = Annotated[str, Meta(pattern=KIND, description="A kind of artifact.")]
+Sha256 = Annotated[str, Meta(pattern=SHA256, description="A hex SHA-256.")]
 Uri = Annotated[str, Meta(min_length=1, max_length=4096)]
 
 CATALOG = "catalog"
@@ -63,7 +64,7 @@ class Manifest(Struct, frozen=True, omit_defaults=True):
     surface: Name
     current: dict[Kind, Uri]
     updated_at: Timestamp
-    version: Annotated[str, Meta(pattern=r"^(?!\.{1,2}$)[^/\\\x00-\x1f\x7f]*$(?!\n)", max_length=128)] = ""
+    version: Annotated[str, Meta(pattern=OPTIONAL_PATH_SEGMENT, max_length=128)] = ""
     parent: Name | None = None
     artifacts: dict[Kind, ArtifactEntry] = {}
 

@@ -12,9 +12,11 @@ from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
+from recsys.contracts.patterns import SHA256
+
 Mode = Literal["offline", "experiment", "ope", "interleaving", "aa-check"]
 Verdict = Literal["pass", "fail", "not_configured"]
-Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+Sha256 = Annotated[str, Meta(pattern=SHA256)]
 Setting = str | int | float | bool | None | list[str | int | float]
 
 

@@ -7,6 +7,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
+from recsys.contracts.patterns import in_words
 from recsys.contracts.problems import ProblemCode
 from recsys.service.problems import ProblemError
 from recsys.service.transport import JSON_TYPE, Headers, Request
@@ -31,7 +32,7 @@ def decode_body(
     try:
         return decoder.decode(request.body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise ProblemError(code, str(error)) from error
+        raise ProblemError(code, in_words(str(error))) from error
 
 
 def decode_query(request: Request, fields: type[T]) -> T:
@@ -49,7 +50,7 @@ def decode_query(request: Request, fields: type[T]) -> T:
         )
         given = msgspec.convert(dict(pairs), fields, strict=False)
     except (ValueError, msgspec.ValidationError) as error:
-        raise ProblemError(ProblemCode.INVALID_REQUEST, f"query: {error}") from error
+        raise ProblemError(ProblemCode.INVALID_REQUEST, f"query: {in_words(str(error))}") from error
     if len(pairs) != len(dict(pairs)):
         raise ProblemError(ProblemCode.INVALID_REQUEST, "query: a parameter stands twice")
     return given
