@@ -81,6 +81,10 @@ lint: test-setup ## Formatting, lints, types, and the direction of dependencies
 docs: test-setup ## Build the documentation site into site/; a link that leads nowhere fails it
 	$(BIN)/zensical build --strict --clean
 
+.PHONY: reference
+reference: setup ## Write the pages that are made from the code: commands, HTTP API, event records
+	$(BIN)/python tests/docs/reference.py
+
 .PHONY: test-rust
 test-rust: prerequisites
 	cargo test --workspace --locked --quiet

@@ -93,10 +93,10 @@ def _link_or_copy(source: str, target: str) -> None:
 
 def run(command: str, demo: Demo) -> str:
     """Return what one documented command prints; a failing one fails the test."""
-    if command.startswith("curl "):
+    if DOCUMENTED_URL in command:
         assert shutil.which("curl"), "curl is needed to run what the documents show"
         command = command.replace(DOCUMENTED_URL, demo.serve())
-    elif command.startswith("recsys "):
+    if command.startswith("recsys "):
         command = recsys() + command.removeprefix("recsys")
     environment = os.environ | {"COLUMNS": "110", "NO_COLOR": "1"}
     done = subprocess.run(
