@@ -242,3 +242,25 @@ def test_command_without_logs_is_a_usage_error_and_with_them_gives_the_verdict(
     assert run([*command, "--window", "1h"]) == 0
     assert json.loads(capsys.readouterr().out)["engagement_rate"] == 0.0
     assert run([*command, "--window", "soon"]) == 2
+
+
+def test_join_rates_are_written_for_prometheus(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    served = [
+        exposure("r1", context={"tenant_id": "t", "surface": "home"}),
+        exposure("r2", context={"tenant_id": "t", "surface": "cart"}),
+        exposure("r3", context={"tenant_id": "t", "surface": "no outcome"}),
+    ]
+    (tmp_path / "e.jsonl").write_text(lines(*served))
+    (tmp_path / "o.jsonl").write_text(lines(click("r1"), click("r2", item_id="b"), click("gone")))
+    command = ["eval", "validate", "--exposures", str(tmp_path / "e.jsonl")]
+    to = ["--prometheus", str(tmp_path / "join.prom")]
+    assert run([*command, "--outcomes", str(tmp_path / "o.jsonl"), *to]) == 2
+    written = [line for line in (tmp_path / "join.prom").read_text().splitlines() if line[0] != "#"]
+    assert written == [
+        'recsys_join_rate{surface="cart",tenant="t"} 0.0',
+        'recsys_join_rate{surface="home",tenant="t"} 1.0',
+        f'recsys_join_rate{{surface="(all)",tenant=""}} {1 / 3}',
+    ]
+    capsys.readouterr()
+    assert run([*command, *to]) == 1
+    assert "no join rate" in capsys.readouterr().err

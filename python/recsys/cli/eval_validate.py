@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
@@ -24,6 +25,7 @@ def run_validate(
     ranklists: Annotated[Paths, Parameter(help="Ranked lists.")] = (),
     min_join_rate: float = 0.95,
     shown: int = 10,
+    prometheus: Path | None = None,
     json: JsonFlag = False,
 ) -> int:
     """Check logs; exits 0 when sane, 2 on hold, 1 when failed.
@@ -34,7 +36,10 @@ def run_validate(
         The share (0 to 1) of outcomes that have to match an exposure.
     shown
         How many defects of a kind to show; all are counted.
+    prometheus
+        Write the join rates there too, for a node exporter's textfile collector.
     """
+    from recsys.evaluation.join_rate_file import write_join_rates
     from recsys.evaluation.validate import validate_logs
 
     logs = given.logs(ranklists=ranklists)
@@ -47,6 +52,8 @@ def run_validate(
         window=given.attribution_window(),
         memory=given.memory,
     )
+    if prometheus is not None:
+        write_join_rates(prometheus, result)
     if json:
         print_json(result)
     else:

@@ -20,7 +20,7 @@ from recsys.evaluation.inputs import Role, open_inputs
 from recsys.evaluation.joins import DEFAULT_WINDOW, JoinCounts, open_join
 from recsys.evaluation.joins_stage import Staged
 from recsys.evaluation.logs import DEFAULT_MEMORY
-from recsys.evaluation.validate_joins import JoinCheck, SliceRates, check_join
+from recsys.evaluation.validate_joins import JoinCheck, SliceRates, SurfaceJoins, check_join
 from recsys.evaluation.validate_lines import LineFindings
 
 Verdict = Literal["sane", "hold", "failed"]
@@ -46,8 +46,9 @@ class Validation(Struct, frozen=True):
     """The verdict with its evidence.
 
     ``inputs`` with their digests; ``lines`` read by log; the findings; the funnel of the join, its two rates
-    (0..1) and the same by slice, None and empty unless exposures and outcomes were given; ``left_out`` of the
-    join, lines by log, because they are defective; likely causes in words.
+    (0..1), the same by slice, and what joins by tenant and surface, None and empty unless exposures and
+    outcomes were given; ``left_out`` of the join, lines by log, because they are defective; likely causes in
+    words.
     """
 
     verdict: Verdict
@@ -58,6 +59,7 @@ class Validation(Struct, frozen=True):
     join_rate: float | None
     engagement_rate: float | None
     slices: list[SliceRates]
+    surfaces: list[SurfaceJoins]
     left_out: dict[str, int]
     likely_causes: list[str]
 
@@ -117,6 +119,7 @@ def validate_logs(
         join_rate=joined.counts.join_rate if joined else None,
         engagement_rate=joined.counts.engagement_rate if joined else None,
         slices=joined.slices if joined else [],
+        surfaces=joined.surfaces if joined else [],
         left_out={role: count for role, count in left_out.items() if count > 0},
         likely_causes=_find_causes(findings, joined),
     )

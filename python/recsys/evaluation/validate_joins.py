@@ -39,6 +39,22 @@ FROM funnel LEFT JOIN contexts USING (ctx) GROUP BY 1 ORDER BY 1;
 """
 
 
+_BY_SURFACE = """
+SELECT coalesce(pairs['tenant_id'], $none), coalesce(pairs['surface'], $none), sum(outcomes)::BIGINT,
+       sum(matched)::BIGINT
+FROM funnel LEFT JOIN contexts USING (ctx) WHERE has_exposure GROUP BY 1, 2 ORDER BY 1, 2;
+"""
+
+
+class SurfaceJoins(Struct, frozen=True):
+    """The outcomes of a surface whose request was exposed there, and how many match an item of it."""
+
+    tenant: str
+    surface: str
+    outcomes: int
+    outcomes_matched: int
+
+
 class SliceRates(Struct, frozen=True):
     """The funnel of one value of a dimension.
 
@@ -57,10 +73,11 @@ class SliceRates(Struct, frozen=True):
 
 
 class JoinCheck(Struct, frozen=True):
-    """The funnel over all and the rates by slice."""
+    """The funnel over all, the rates by slice, and what joins by tenant and surface."""
 
     counts: JoinCounts
     slices: list[SliceRates]
+    surfaces: list[SurfaceJoins]
 
 
 def check_join(join: Join, findings: Findings, *, min_join_rate: float) -> JoinCheck:
@@ -75,10 +92,11 @@ def check_join(join: Join, findings: Findings, *, min_join_rate: float) -> JoinC
         other_users = _count(connection, "SELECT count(*) FROM matched WHERE is_other_user")
         no_exposure = counts.outcomes - _count(connection, "SELECT count(*) FROM matched")
         slices = [row for name in DIMENSIONS for row in _rates_by(connection, name)]
+        by_surface = connection.execute(_BY_SURFACE, {"none": NOT_GIVEN}).fetchall()
     except duckdb.Error as error:
         raise EvaluationError(f"cannot check the join: {error}") from error
     _add_findings(counts, other_users, no_exposure, findings, min_join_rate)
-    return JoinCheck(counts, slices)
+    return JoinCheck(counts, slices, [SurfaceJoins(*row) for row in by_surface])
 
 
 def _count(connection: duckdb.DuckDBPyConnection, query: str) -> int:
