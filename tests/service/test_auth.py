@@ -58,6 +58,7 @@ def call(client, operation, *, tenant="demo", **headers):
         "/ramp": {"traffic_share": 1},
         "demo/experiments": EXPERIMENT | {"id": uuid4().hex} if operation.method == "POST" else {},
         "rules/preview": {"rules": [], "request": REQUEST},
+        "demo/preview": {"request": REQUEST},
         "cache/invalidate": {"targets": ["config"]},
         "signals/catalog": [{"item_id": "a"}],
         "signals/popularity": [{"surface": "x", "item_id": "a", "day": "2026-01-31", "count": 1}],

@@ -137,6 +137,54 @@ class PreviewRequest(Struct, frozen=True, forbid_unknown_fields=True):
     request: RecommendRequest
 
 
+class Side(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """What one list of a comparison is ranked with: versions of the history, or rules that are not put.
+
+    What is not given is as it is served now.
+    """
+
+    config_version: Version | None = None
+    rules_version: Version | None = None
+    rules: Annotated[
+        msgspec.Raw | msgspec.UnsetType,
+        Meta(description="A rules document, in place of `rules_version`."),
+    ] = msgspec.UNSET
+
+
+class CompareRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """A request to rank twice."""
+
+    request: RecommendRequest
+    before: Side = Side()
+    after: Side = Side()
+
+
+class SurfaceStatus(Struct, frozen=True):
+    """What serves one surface in the worker that answers; ``failure`` says why nothing newer does.
+
+    The versions are empty, and the times ``null``, while nothing is served.
+    """
+
+    surface: str
+    config_version: str
+    rules_version: str
+    manifest_version: str
+    released_at: datetime | None
+    compiled_at: datetime | None
+    signals: list[str]
+    failure: str
+
+
+class TenantStatus(Struct, frozen=True):
+    """Who asks, and what is served to them; ``time`` is the clock of the service."""
+
+    tenant_id: str
+    subject: str
+    roles: list[str]
+    time: datetime
+    surfaces: list[SurfaceStatus]
+
+
 class PreviewResponse(Struct, frozen=True):
     """The list as it is served now, and as it would be. Nothing was stored or logged."""
 

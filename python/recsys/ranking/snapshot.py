@@ -102,15 +102,20 @@ class Snapshot:
 
     def with_rules(self, rules: Sequence[Rule], rules_version: str) -> Snapshot:
         """Return a snapshot that differs in its rules alone."""
-        versions = self.versions
+        return self.with_documents(self.config, self.versions.config_version, rules, rules_version)
+
+    def with_documents(
+        self, config: TenantConfig, config_version: str, rules: Sequence[Rule], rules_version: str
+    ) -> Snapshot:
+        """Return a snapshot of the same artifacts by other documents."""
         return Snapshot(
             self.tenant,
             self.surface,
             self._artifacts,
-            manifest_version=versions.manifest_version,
-            config=self.config,
+            manifest_version=self.versions.manifest_version,
+            config=config,
             rules=rules,
-            config_version=versions.config_version,
+            config_version=config_version,
             rules_version=rules_version,
         )
 

@@ -21,6 +21,7 @@ from recsys.service.admin_audit import AuditQuery
 from recsys.service.admin_documents import PageQuery, PutQuery, ShowQuery
 from recsys.service.admin_signals import SignalsQuery
 from recsys.service.auth import ADMINS, EDITORS, EVERY_ROLE, READERS
+from recsys.service.console import CONSOLE_FILES
 from recsys.service.transport import JSON_TYPE
 
 Shape = object
@@ -28,6 +29,7 @@ Shape = object
 
 _RULES: Shape = Annotated[list[Rule], Meta(max_length=MAX_RULES)] | admin.RulesDocument
 TENANT_PATH = "/v1/admin/tenants/{tenant_id}"
+CONSOLE_PATH = "/console"
 
 
 class Operation(Struct, frozen=True, kw_only=True):
@@ -56,6 +58,11 @@ class Operation(Struct, frozen=True, kw_only=True):
     def is_admin(self) -> bool:
         """Whether this belongs to the admin API."""
         return self.path.startswith(TENANT_PATH)
+
+    @property
+    def is_console(self) -> bool:
+        """Whether this belongs to the console, which is served where the admin API is."""
+        return self.path.startswith(CONSOLE_PATH)
 
 
 _CALLER = (
@@ -227,6 +234,24 @@ OPERATIONS: tuple[Operation, ...] = (
         ),
     ),
     _admin(
+        "POST",
+        "preview",
+        "A request ranked by two sets of versions",
+        body=admin.CompareRequest,
+        answer=admin.PreviewResponse,
+        roles=READERS,  # changes nothing, and shows nothing that a reader may not read
+        problems=(
+            ProblemCode.INVALID_CONFIG,
+            ProblemCode.INVALID_RULES,
+            ProblemCode.CONFIG_NOT_FOUND,
+            ProblemCode.RULES_NOT_FOUND,
+            ProblemCode.UNPROCESSABLE_ENTITY,
+            ProblemCode.EXPLAIN_TOO_LARGE,
+            ProblemCode.ARTIFACT_INCOMPATIBLE,
+        ),
+    ),
+    _admin("GET", "status", "Who asks, and what serves each surface", answer=admin.TenantStatus),
+    _admin(
         "GET",
         "manifests/{surface}",
         "The manifest that a surface serves",
@@ -284,6 +309,16 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/recsys-events.js",
         summary="The script with which web pages send events",
         media_type="text/javascript",
+    ),
+    Operation(method="GET", path=CONSOLE_PATH, summary="The admin console", media_type="text/html"),
+    *(
+        Operation(
+            method="GET",
+            path=f"{CONSOLE_PATH}/{name}",
+            summary="A part of the admin console",
+            media_type=media_type.partition(";")[0],
+        )
+        for name, media_type in CONSOLE_FILES.items()
     ),
     Operation(method="GET", path="/docs", summary="This document, for people", media_type="text/html"),
 )

@@ -10,13 +10,15 @@ from recsys.service.admin_experiments import AdminExperiments
 from recsys.service.admin_manifests import AdminManifests
 from recsys.service.admin_preview import AdminPreview
 from recsys.service.admin_signals import AdminSignals
+from recsys.service.admin_status import AdminStatus
 from recsys.service.admin_users import AdminUsers
 from recsys.service.batches import Batches
+from recsys.service.console import CONSOLE_FILES, show_console
 from recsys.service.documentation import Documentation
 from recsys.service.events import Events
 from recsys.service.health import Health
 from recsys.service.lists import Lists
-from recsys.service.operations import OPERATIONS, TENANT_PATH
+from recsys.service.operations import CONSOLE_PATH, OPERATIONS, TENANT_PATH
 from recsys.service.routes import Handler, Route, Router
 from recsys.service.settings import ServedRoutes
 from recsys.service.state import State
@@ -34,9 +36,11 @@ def make_router(state: State, watcher: Watcher, metrics: Metrics, served: Served
 
 def _is_served(route: Route, served: ServedRoutes) -> bool:
     operation = route.operation
-    if operation.roles is None or served == "all":
+    if served == "all":
         return True
-    return operation.is_admin == (served == "admin")
+    if operation.is_admin or operation.is_console:
+        return served == "admin"
+    return operation.roles is None or served == "public"
 
 
 def _handlers(state: State, watcher: Watcher, metrics: Metrics) -> dict[tuple[str, str], Handler]:
@@ -45,6 +49,7 @@ def _handlers(state: State, watcher: Watcher, metrics: Metrics) -> dict[tuple[st
     documents, experiments = AdminDocuments(state.plane, "experiments"), AdminExperiments(state)
     health = Health(state, watcher, metrics)
     documentation = Documentation()
+    preview = AdminPreview(state, lists)
     config, rules = AdminDocuments(state.plane, "config"), AdminDocuments(state.plane, "rules")
     manifests = AdminManifests(state.plane, state.registry, watcher)
     below: dict[tuple[str, str], Handler] = {
@@ -56,7 +61,9 @@ def _handlers(state: State, watcher: Watcher, metrics: Metrics) -> dict[tuple[st
         ("PUT", "rules"): rules.put,
         ("GET", "rules/versions"): rules.history,
         ("POST", "rules/rollback"): rules.roll_back,
-        ("POST", "rules/preview"): AdminPreview(state, lists).preview,
+        ("POST", "rules/preview"): preview.preview,
+        ("POST", "preview"): preview.compare,
+        ("GET", "status"): AdminStatus(state).show,
         ("GET", "manifests/{surface}"): manifests.show,
         ("GET", "manifests/{surface}/versions"): manifests.history,
         ("POST", "manifests/{surface}/rollback"): manifests.roll_back,
@@ -78,18 +85,25 @@ def _handlers(state: State, watcher: Watcher, metrics: Metrics) -> dict[tuple[st
         ("DELETE", "users/{pseudonym}"): AdminUsers(state).erase,
         ("GET", "audit"): AdminAudit(state.plane).show,
     }
-    return {(method, f"{TENANT_PATH}/{path}"): handler for (method, path), handler in below.items()} | {
-        ("POST", "/v1/recommend"): lists.recommend,
-        ("POST", "/v1/recommend/validate"): lists.validate,
-        ("POST", "/v1/recommend/batch"): Batches(lists).recommend,
-        ("POST", "/v1/similar"): lists.similar,
-        ("POST", "/v1/events"): events.take,
-        ("GET", "/recsys-events.js"): events.script,
-        ("GET", "/livez"): health.livez,
-        ("GET", "/readyz"): health.readyz,
-        ("GET", "/healthz"): health.readyz,
-        ("GET", "/version"): health.version,
-        ("GET", "/metrics"): health.metrics,
-        ("GET", "/openapi.json"): documentation.openapi,
-        ("GET", "/docs"): documentation.page,
-    }
+    return (
+        {(method, f"{TENANT_PATH}/{path}"): handler for (method, path), handler in below.items()}
+        | {
+            ("POST", "/v1/recommend"): lists.recommend,
+            ("POST", "/v1/recommend/validate"): lists.validate,
+            ("POST", "/v1/recommend/batch"): Batches(lists).recommend,
+            ("POST", "/v1/similar"): lists.similar,
+            ("POST", "/v1/events"): events.take,
+            ("GET", "/recsys-events.js"): events.script,
+            ("GET", "/livez"): health.livez,
+            ("GET", "/readyz"): health.readyz,
+            ("GET", "/healthz"): health.readyz,
+            ("GET", "/version"): health.version,
+            ("GET", "/metrics"): health.metrics,
+            ("GET", "/openapi.json"): documentation.openapi,
+            ("GET", "/docs"): documentation.page,
+        }
+        | {
+            ("GET", CONSOLE_PATH): show_console,
+            **{("GET", f"{CONSOLE_PATH}/{name}"): show_console for name in CONSOLE_FILES},
+        }
+    )
