@@ -57,9 +57,9 @@ def main() -> int:
             f"wrk.headers['content-type'] = 'application/json'\n{REPORT}"
         )
         with running_recsys(folder) as url:
-            _load(script, url, 2)
-            still = _load(script, url, DURATION_S)
-            swapped, n_swaps = _while_swapping(plane, lambda: _load(script, url, DURATION_S))
+            load(script, url, 2)
+            still = load(script, url, DURATION_S)
+            swapped, n_swaps = _while_swapping(plane, lambda: load(script, url, DURATION_S))
         plane.close()
     print(f"{n_swaps} swaps in {DURATION_S} s, {CONNECTIONS} connections")
     names = ("requests/s", "p50 us", "p99 us", "max us")
@@ -123,7 +123,8 @@ def _while_swapping(plane: ControlPlane, work: Callable[[], list[float]]) -> tup
         thread.join()
 
 
-def _load(script: Path, url: str, seconds: int) -> list[float]:
+def load(script: Path, url: str, seconds: int) -> list[float]:
+    """Return requests a second, and median, p99 and maximum in microseconds; raises when one failed."""
     command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", str(script), f"{url}/v1/recommend"]
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     found = re.search(r"RESULT (\S+) (\S+) (\S+) (\S+) (\d+)", printed)
