@@ -99,6 +99,39 @@ def capacity(
 
 
 @app.command
+def soak(
+    *,
+    minutes: Annotated[float, Parameter(help="How long the load lasts.")] = 60.0,
+    workers: Annotated[int, Parameter(validator=Number(gte=1, lte=256))] = 2,
+    out: Annotated[Path | None, Parameter(help="A file for what was measured.")] = None,
+    json: JsonFlag = False,
+) -> int:
+    """Load a scratch service at half of its capacity while releases and rules change; exits 1 if it fails."""
+    import msgspec
+
+    from recsys.pilot.soak import run_soak
+
+    found = run_soak(minutes, workers=workers)
+    if out is not None:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_bytes(msgspec.json.format(msgspec.json.encode(found)) + b"\n")
+    if json:
+        print_json(found)
+        return OK if found.passed else FAILED
+    rows = [
+        (w.minute, w.requests, w.failed, w.p50_ms, w.p99_ms, f"{w.memory_bytes / 1e6:.1f}")
+        for w in found.windows
+    ]
+    print_table(("minute", "requests", "failed", "p50 ms", "p99 ms", "memory MB"), rows)
+    print(
+        f"{'passed' if found.passed else 'NOT PASSED'}: {found.rate_per_s:,.0f} of "
+        f"{found.capacity_per_s:,.0f} requests a second, {found.changes} changes, {found.failed} failed, "
+        f"memory x {found.memory_growth:g}, p99 x {found.p99_growth:g}"
+    )
+    return OK if found.passed else FAILED
+
+
+@app.command
 def status(
     *,
     given: PilotOptions = OPTIONS,
