@@ -9,6 +9,7 @@ PYTHON ?= python3
 PORT ?= 8000
 DATA ?= data
 FUZZ_SECONDS ?= 30
+SOAK_MINUTES ?= 1
 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-warn-conflicts --constraint .ci/constraints.txt
@@ -103,6 +104,20 @@ gate: test-setup ## Latency gate: fails when the native call or a warm request i
 .PHONY: bench
 bench: test-setup ## Every benchmark, each printed as a ratio to a baseline of the same run
 	$(BIN)/python -m benches
+
+.venv/.spark: .venv/.installed
+	$(PIP) pyspark
+	@touch $@
+
+.PHONY: spark
+spark: test-setup .venv/.spark ## Build the retail data on Spark and natively: the signals must be the same. Needs Java
+	@command -v java >/dev/null || { echo "make spark needs Java 17 or newer (on Debian: apt-get install openjdk-17-jre-headless)" >&2; exit 1; }
+	$(BIN)/python -m pytest tests/spark --quiet --override-ini 'python_files=spark_*.py' \
+	  -W ignore::pytest.PytestUnraisableExceptionWarning  # PySpark leaves its sockets to the collector
+
+.PHONY: soak
+soak: setup ## Load a service at half of its capacity for SOAK_MINUTES while releases and rules change
+	$(BIN)/recsys pilot soak --minutes $(SOAK_MINUTES)
 
 .PHONY: fuzz
 fuzz: prerequisites ## Fuzz the artifact reader for FUZZ_SECONDS a target

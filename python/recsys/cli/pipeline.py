@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import cyclopts
 from cyclopts import Parameter
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from recsys.pipelines.build.request import BuildInput
     from recsys.pipelines.gates import GateResult
     from recsys.pipelines.ingest import Ingested
-    from recsys.pipelines.kinds import Resources
+    from recsys.pipelines.kinds import Engine, Resources
     from recsys.pipelines.stages import Built, Published
     from recsys.pipelines.workspace import Workspace
 
@@ -50,6 +50,41 @@ Force = Annotated[bool, Parameter(negative="", help="Publish though gates fail; 
 Backfill = Annotated[bool, Parameter(negative="", help="Publish a release older than the current one.")]
 Memory = Annotated[str, Parameter(help="Memory bound of a builder, such as 512M; the rest spills.")]
 Threads = Annotated[int, Parameter(help="Threads; 0 takes all cores.", validator=Number(gte=0, lte=1024))]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class EngineOptions:
+    """What builds the signals."""
+
+    engine: Annotated[
+        Literal["native", "spark"], Parameter(help="`spark` needs the extra spark, and Java.")
+    ] = "native"
+    master: Annotated[str | None, Parameter(help="Where Spark runs, such as local[2] (the default).")] = None
+
+    @contextmanager
+    def open(self) -> Iterator[Engine]:
+        """Yield the engine; a Spark session ends with the block."""
+        from recsys.contracts.errors import UsageError
+        from recsys.pipelines.kinds import NATIVE
+
+        if self.engine == "native":
+            if self.master is not None:
+                raise UsageError("--master goes with --engine spark")
+            yield NATIVE
+            return
+        try:
+            from recsys.spark.engine import spark_engine
+            from recsys.spark.session import spark_session
+        except ModuleNotFoundError as error:
+            raise UsageError(
+                f"--engine spark needs the extra `spark`: pip install 'recsys[spark]' ({error})"
+            ) from error
+        with spark_session(self.master or "local[2]") as session:
+            yield spark_engine(session)
+
+
+_HERE = EngineOptions()
 
 
 @Parameter(name="*")
@@ -135,6 +170,7 @@ def build(
     settings: Settings = None,
     memory: Memory = "1G",
     threads: Threads = 0,
+    on: EngineOptions = _HERE,
     at: RegistryOptions = IN_DATA_FOLDER,
     json: JsonFlag = False,
 ) -> None:
@@ -148,7 +184,10 @@ def build(
             first, last = days.from_.date(), days.to.date()
             chosen = _settings(settings, of, at)
             resources = _resources(memory, threads)
-            built = build(workspace, kind, first, last, chosen, resources=resources, begin=begin)
+            with on.open() as engine:
+                built = build(
+                    workspace, kind, first, last, chosen, resources=resources, begin=begin, engine=engine
+                )
     print_json(built) if json else _print_built([built])
 
 
@@ -193,6 +232,7 @@ def run(
     settings: Settings = None,
     memory: Memory = "1G",
     threads: Threads = 0,
+    on: EngineOptions = _HERE,
     force: Force = False,
     backfill: Backfill = False,
     comment: Comment = "",
@@ -212,10 +252,11 @@ def run(
         if not force:
             refuse_failures(gates)
         resources = _resources(memory, threads)
-        built += [
-            build(workspace, kind, first, last, chosen, resources=resources, begin=begin)
-            for kind in chosen.kinds
-        ]
+        with on.open() as engine:
+            built += [
+                build(workspace, kind, first, last, chosen, resources=resources, begin=begin, engine=engine)
+                for kind in chosen.kinds
+            ]
         published = publish(workspace, at.open(), chosen, force=force, backfill=backfill)
     gates += published.gates
     _audit(of, at, published, gates, comment)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -71,3 +71,14 @@ KINDS: dict[str, BuildKind] = {
     "cooc": BuildKind(_cooc, lambda settings: settings.cooc),
 }
 """Every kind that ``recsys pipeline build`` knows."""
+
+
+class Engine(NamedTuple):
+    """What builds, and the kinds that it knows."""
+
+    name: str
+    kinds: Mapping[str, BuildKind]
+
+
+NATIVE = Engine("native", KINDS)
+"""The builders of this host."""

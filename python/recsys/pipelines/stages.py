@@ -22,7 +22,7 @@ from recsys.pipelines.gates import GateResult, check_artifacts, check_interactio
 from recsys.pipelines.ingest import canonical_files
 from recsys.pipelines.input.files import find_input_files
 from recsys.pipelines.input.mapping import ColumnMapping
-from recsys.pipelines.kinds import KINDS, Resources
+from recsys.pipelines.kinds import NATIVE, Engine, Resources
 from recsys.pipelines.workspace import (
     BuildCheckpoint,
     Checkpoints,
@@ -88,20 +88,22 @@ def build(
     *,
     resources: Resources | None = None,
     begin: BeginStage = unseen,
+    engine: Engine = NATIVE,
 ) -> Built:
     """Build a kind from the canonical days of a range, unless it is current already.
 
     Raises :class:`UsageError` for a kind that is not known, :class:`PipelineError` without interactions.
     """
-    how = KINDS.get(kind)
+    how = engine.kinds.get(kind)
     if how is None:
-        raise UsageError(f"{kind}: there is no such kind; there are {', '.join(KINDS)}")
+        raise UsageError(f"{kind}: there is no such kind; {engine.name} builds {', '.join(engine.kinds)}")
     files = list(canonical_files(workspace, first, last))
     if not files:
         raise PipelineError(f"nothing is ingested for {first} to {last} in {workspace.folder}")
     catalog = prepare_catalog(workspace, ())
     days = {str(day): known.sha256 for day, known in workspace.days(first, last).items()}
-    source = source_of(_RECIPE, kind, days, catalog.sha256, how.settings(settings), settings.event_weights)
+    parts = [_RECIPE, kind, days, catalog.sha256, how.settings(settings), settings.event_weights]
+    source = source_of(*parts, *([] if engine is NATIVE else [engine.name]))
     given = BuildInput(find_input_files(files), ColumnMapping(), begin=begin)
 
     def write(out: Path) -> str:
