@@ -36,7 +36,7 @@ def write_logs(folder: Path, n_exposures: int) -> Logs:
             listed = ",".join(f'{{"item_id":"{item}","rank":{rank}}}' for rank, item in enumerate(items, 1))
             served.write(
                 f'{{{ids},"items":[{listed}],"context":{{"tenant_id":"demo","surface":"home","experiment_id":"x",'
-                f'"experiment_variant":"{"AB"[user % 2]}"}},"latency_ms":1.5,"error":false}}\n'
+                f'"experiment_variant":"{"AB"[user % 2]}"}},"latency_ms":{1 + number % 97},"error":false}}\n'
             )
             if number % 10 == 0:
                 clicked = items[number // 10 % 5]

@@ -8,7 +8,7 @@ import polars as pl
 
 from benches.eval_logs import Logs
 
-_EXPOSURE = {
+_EXPOSURE: dict[str, pl.DataType | type[pl.DataType]] = {
     "request_id": pl.String,
     "user_id": pl.String,
     "ts": pl.String,
@@ -20,7 +20,10 @@ _EXPOSURE = {
     "error": pl.Boolean,
 }
 _OUTCOME = dict.fromkeys(("request_id", "user_id", "ts", "item_id", "event_type"), pl.String)
-_RANKLIST = {**dict.fromkeys(("request_id", "user_id", "ts"), pl.String), "items": pl.List(pl.String)}
+_RANKLIST: dict[str, pl.DataType | type[pl.DataType]] = {
+    **dict.fromkeys(("request_id", "user_id", "ts"), pl.String),
+    "items": pl.List(pl.String),
+}
 
 
 def _read(logs: Logs) -> tuple[pl.LazyFrame, pl.LazyFrame]:

@@ -182,10 +182,10 @@ def test_command_writes_the_report_and_names_what_is_missing(
 ) -> None:
     logs = Logs(tmp_path)
     command = ["eval", "offline", "--exposures", logs.exposures]
-    assert run(command) == 2
+    assert run(command) == 1
     assert "give --outcomes" in capsys.readouterr().err
     command += ["--outcomes", logs.outcomes, "--k", "5", "--replicates", "200", "--precision-at-k"]
-    assert run([*command, "--candidate", "nonsense"]) == 2
+    assert run([*command, "--candidate", "nonsense"]) == 1
     command += ["--candidate", f"file:{logs.ranklist}", "--out", str(tmp_path / "report")]
     assert run(command) == 0
     assert "ndcg@5" in capsys.readouterr().out

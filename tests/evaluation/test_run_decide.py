@@ -110,6 +110,7 @@ def test_defective_logs_fail_before_anything_is_measured(case: Case) -> None:
     code, decision = case.write()
     assert code == 3
     assert stopped_at(decision) == ["schemas"]
+    assert decision["reason"] == "1 records are defective (not_json)"
     report = json.loads((case.folder / "r" / "report.json").read_text())
     assert report["experiment"]["measured"] is None
     assert "not_json" in (case.folder / "r" / "report.html").read_text()
@@ -150,10 +151,13 @@ def test_what_is_unknown_is_an_error_and_no_decision(
     assert not (case.folder / "r").exists()
 
 
-def test_the_way_back_is_found_in_the_registry(case: Case, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_registry_without_the_release_is_an_error_and_no_decision(
+    case: Case, capsys: pytest.CaptureFixture[str]
+) -> None:
     case.edit_plan('rollback_version = "v1"', "")
     registry = str(case.folder / "registry")
-    assert case.decide("--registry", registry, "--tenant", "demo", "--surface", "home", "--json") == 2
-    assert stopped_at(json.loads(capsys.readouterr().out)) == ["rollback_path"]
-    assert case.decide("--registry", registry) == 2
+    assert case.decide("--registry", registry, "--tenant", "demo", "--surface", "home", "--json") == 1
+    assert "nothing is published for demo/home" in capsys.readouterr().err
+    assert case.decide("--registry", registry) == 1
     assert "--registry needs --tenant" in capsys.readouterr().err
+    assert case.decide("--no-such-option") == 1

@@ -114,6 +114,8 @@ def test_values_that_are_not_numbers_are_named():
         ratio(np.array([1.0, np.nan, 2.0]), np.ones(3))
     with pytest.raises(EvaluationError, match="too few"):
         quantile_interval(np.arange(5.0), np.arange(5), 0.95)
+    with pytest.raises(EvaluationError, match=r"largest value, 1\.5"):
+        quantile_interval(np.full(5000, 1.5), np.arange(5000) % 900, 0.95)
 
 
 def test_a_difference_without_noise_is_certain():

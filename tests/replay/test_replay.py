@@ -138,5 +138,5 @@ def test_system_that_is_none_is_a_usage_error(
     logs: dict[str, list[str]], data_dir: Path, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command = ["eval", "offline", "--exposures", *logs["exposures"], "--outcomes", *logs["outcomes"]]
-    assert run([*command, "--data-dir", str(data_dir), "--baseline", name]) == 2
+    assert run([*command, "--data-dir", str(data_dir), "--baseline", name]) == 1
     assert name in capsys.readouterr().err

@@ -73,13 +73,18 @@ def run_decide(
 
 
 def _release_before(url: str, tenant: str, surface: str) -> str | None:
-    """Return the release that a rollback would point at, None when there is none that is complete."""
+    """Return the release that a rollback would point at, None when there is none that is complete.
+
+    Raises ReleaseNotFoundError when nothing is published there: a mistyped registry is no evidence.
+    """
     from recsys.artifacts.errors import ManifestError, ReleaseNotFoundError
     from recsys.artifacts.registry import open_registry
 
     releases = open_registry(url)
     current = releases.current(tenant, surface)
-    if current is None or current.manifest.parent is None:
+    if current is None:
+        raise ReleaseNotFoundError(f"{url}: nothing is published for {tenant}/{surface}")
+    if current.manifest.parent is None:
         return None
     try:
         target = releases.find(tenant, surface, current.manifest.parent)

@@ -1,6 +1,7 @@
 """The ``recsys`` command: a table of groups, each imported only when it is called, and the exit codes.
 
 Exit codes: 0 ok, 1 failed, 2 usage; a command that decides returns its own code (ship 0, hold 2, fail 3).
+Under ``eval`` usage is 1 too: a slip in a script must not read as hold.
 """
 
 from __future__ import annotations
@@ -59,13 +60,14 @@ def build_app() -> cyclopts.App:
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code; errors are told on stderr in one line."""
+    usage = FAILED if arguments[:1] == ["eval"] else USAGE
     try:
         result: object = build_app()(arguments, exit_on_error=False)
     except cyclopts.CycloptsError:  # cyclopts has printed it
-        return USAGE
+        return usage
     except UsageError as error:
         print_error(str(error))
-        return USAGE
+        return usage
     except RecsysError as error:
         print_error(str(error))
         return FAILED

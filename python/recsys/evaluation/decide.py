@@ -21,7 +21,8 @@ from recsys.evaluation.stats.srm import SampleRatio
 
 class Evidence(Struct, frozen=True, kw_only=True):
     """What was measured. ``metrics`` maps a metric to candidate minus control; ``rollback_version`` is what
-    to return to. ``sample_ratio`` is None, and nothing else measured, when records break their schema.
+    to return to. ``sample_ratio`` is None, and nothing else measured, when records are defective;
+    ``defect_kinds`` names how.
     """
 
     arms: list[str]
@@ -33,6 +34,7 @@ class Evidence(Struct, frozen=True, kw_only=True):
     guardrails: dict[str, NonInferiority]
     rollback_version: str | None
     inputs: dict[str, str] = {}
+    defect_kinds: list[str] = []
 
 
 def evidence_of(
@@ -118,7 +120,8 @@ def decide(plan: Plan, evidence: Evidence) -> Decision:
 def _schemas(_plan: Plan, evidence: Evidence) -> GateResult:
     defects = evidence.schema_defects
     if defects:
-        return _result("schemas", "fail", f"{defects} records break their schema", defects=defects)
+        kinds = f" ({', '.join(evidence.defect_kinds)})" if evidence.defect_kinds else ""
+        return _result("schemas", "fail", f"{defects} records are defective{kinds}", defects=defects)
     return _result("schemas", "pass", "every record fits its schema", defects=0)
 
 

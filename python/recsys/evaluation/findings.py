@@ -57,6 +57,10 @@ class Findings:
         """Return the findings by log and kind, so that equal logs give equal reports."""
         return [self._found[key] for key in sorted(self._found)]
 
+    def in_log(self, log: str) -> bool:
+        """Return whether anything was found in ``log``."""
+        return any(found == log for found, _ in self._found)
+
     def count(self, kind: str) -> int:
         """Return how many defects of ``kind`` there are over all logs."""
         return sum(finding.count for (_, found), finding in self._found.items() if found == kind)

@@ -213,5 +213,7 @@ def open_join(
                 connection.execute(ITEMS)
                 connection.execute(USERS)
         except duckdb.Error as error:
-            raise EvaluationError(f"cannot join the logs: {error}") from error
+            first = str(error).partition("\n")[0]
+            more = "; give more --memory" if isinstance(error, duckdb.OutOfMemoryException) else ""
+            raise EvaluationError(f"cannot join the logs: {first}{more}") from error
         yield Join(connection, staged)

@@ -58,6 +58,7 @@ def run_decide(
         evidence = Evidence(
             arms=[],
             schema_defects=defects,
+            defect_kinds=sorted({found.kind for found in checked.findings if found.severity == "error"}),
             join_rate=checked.join_rate,
             sample_ratio=None,
             contaminated_users=0,

@@ -1,8 +1,8 @@
 """The check of logs before anything is measured: sound lines, and exposures that join with their outcomes.
 
 The verdict is ``failed`` when a line or file is defective, ``hold`` when there are only warnings (a join rate
-below the threshold, duplicates, conflicts, gaps in ranks, outcomes before their exposure or of another user),
-and ``sane`` otherwise. The join is checked in any case, on the records that are sound.
+below the threshold, an empty log, duplicates, conflicts, gaps in ranks, outcomes before their exposure or of
+another user), and ``sane`` otherwise. The join is checked in any case, on the records that are sound.
 """
 
 from __future__ import annotations
@@ -37,6 +37,8 @@ _CAUSES = {
     "other_user": "Outcomes and exposures were hashed with different salts, or from different ids: one salt "
     "per tenant, and user_id before anonymous_id before session_id on both sides.",
     "duplicate_record": "Files were uploaded twice; duplicates are dropped from every measurement.",
+    "unknown_field": "Records of another version, or another kind, are mixed in: send one version per log.",
+    "empty_log": "Nothing was logged, or the path is that of another day or service.",
     "clock_in_future": "The clock of a client or host is ahead.",
     "before_exposure": "The clocks of client and service differ.",
 }
@@ -98,6 +100,9 @@ def validate_logs(
         staged = {role: join.staged[role] for role in logs}
         for role, log in staged.items():
             _add_copies(role, log, findings)
+            if log.lines == 0 and not findings.in_log(role):
+                example = Example("", None, "", "the files of this log hold no line")
+                findings.add(role, "empty_log", example, severity="warning")
         if logs.get("exposures") and logs.get("outcomes"):
             joined = check_join(join, findings, min_join_rate=min_join_rate)
         files = inputs.fingerprint()
@@ -121,7 +126,7 @@ def validate_logs(
         slices=joined.slices if joined else [],
         surfaces=joined.surfaces if joined else [],
         left_out={role: count for role, count in left_out.items() if count > 0},
-        likely_causes=_find_causes(findings, joined),
+        likely_causes=_find_causes(findings, joined, left_out.get("exposures", 0)),
     )
 
 
@@ -137,11 +142,13 @@ def _add_copies(role: Role, log: Staged, findings: Findings) -> None:
         findings.add(role, "conflicting_request", example, severity="warning", count=log.conflicts)
 
 
-def _find_causes(findings: Findings, joined: JoinCheck | None) -> list[str]:
+def _find_causes(findings: Findings, joined: JoinCheck | None, exposures_left_out: int) -> list[str]:
     causes = [cause for kind, cause in _CAUSES.items() if findings.count(kind)]
     if joined and findings.count("low_join_rate"):
         if joined.counts.outcomes_matched == 0:
             causes.insert(0, "No outcome matches: the client does not send back the request_id it was given.")
+        elif exposures_left_out:
+            causes.insert(0, f"{exposures_left_out:,} defective exposures match nothing: mend those first.")
         else:
             causes.insert(0, "Some clients do not send back the request_id, or exposure files are missing.")
     return causes

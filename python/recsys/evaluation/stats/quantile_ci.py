@@ -57,6 +57,11 @@ def quantile_interval(
     z = normal_quantile(0.5 + level / 2.0)
     low_share, high_share = probability - z * share_error, probability + z * share_error
     has_nothing_above = value == ordered[-1] and float(under.sum()) == values.size
+    if has_nothing_above and int(np.count_nonzero(values == value)) > 1:
+        raise EvaluationError(
+            f"quantile {probability} is the largest value, {value:g}, which a constant or a cap has: "
+            "nothing bounds it from above"
+        )
     if has_nothing_above or low_share <= 0.0 or high_share >= 1.0:
         raise EvaluationError(
             f"{values.size} requests of {requests.size} users are too few "
