@@ -141,6 +141,17 @@ chart: test-setup .venv/bin/helm ## Lint the Helm chart, render all of it, and c
 	$(BIN)/helm template shop deploy/helm/recsys --values deploy/helm/ci-values.yaml --kube-version 1.33.0 > site/chart.yaml
 	$(BIN)/kubernetes-validate --strict --quiet --kubernetes-version 1.33.0 site/chart.yaml
 
+.venv/.package-tools: .venv/.created pyproject.toml .ci/constraints.txt
+	$(PIP) --group package
+	@touch $@
+
+# The wheel is built from the sdist, so both are known to be complete.
+.PHONY: package
+package: setup .venv/.package-tools ## Build wheel, sdist and bills of materials into dist/, and try the wheel where there is no Rust
+	rm -rf dist
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/maturin build --release --locked --sdist --quiet --out dist
+	.ci/check-package $(PYTHON)
+
 .PHONY: clean
 clean: ## Remove what was built; keeps ./data
 	rm -rf .venv target dist site pilot-run rust/fuzz/target .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks
