@@ -145,10 +145,12 @@ chart: test-setup .venv/bin/helm ## Lint the Helm chart, render all of it, and c
 	$(PIP) --group package
 	@touch $@
 
-# The wheel is built from the sdist, so both are known to be complete.
+# The wheel is built from the sdist, so both are known to be complete. Files of an sdist all have one old time, by
+# which cargo would take what it built of an earlier source for current: our crates are cleaned first.
 .PHONY: package
 package: setup .venv/.package-tools ## Build wheel, sdist and bills of materials into dist/, and try the wheel where there is no Rust
 	rm -rf dist
+	cargo clean --quiet --release --package recsys-core --package recsys-python
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/maturin build --release --locked --sdist --quiet --out dist
 	.ci/check-package $(PYTHON)
 
