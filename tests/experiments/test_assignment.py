@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from recsys._native import Pseudonyms
 from recsys.contracts.experiments import HOLDOUT, Arm, Experiment, ExperimentsDocument, Layer
 from recsys.contracts.pseudonym import pseudonym
 from recsys.experiments.assignment import (
@@ -49,7 +50,7 @@ def test_a_million_users_get_arms_by_their_weights() -> None:
 def test_an_assignment_is_known_beforehand() -> None:
     # Written down once: a change of the hash would move every user of a running experiment.
     user = pseudonym(SALT, "u-1")
-    assert hash_numbers(SALT, "experiment", "e", user)[0] == 0xAA571A0E1F7C05B
+    assert hash_numbers(Pseudonyms(SALT), "experiment", "e", user)[0] == 0xAA571A0E1F7C05B
 
 
 def test_experiments_do_not_tell_of_each_other() -> None:

@@ -7,8 +7,6 @@ raising ``traffic_share`` adds users and moves nobody to another arm. A layer ha
 
 from __future__ import annotations
 
-import hmac
-import struct
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -16,10 +14,10 @@ from itertools import accumulate
 
 from msgspec import Struct
 
+from recsys._native import Pseudonyms
 from recsys.contracts.experiments import HOLDOUT, INTERLEAVED, Arm, Experiment, ExperimentsDocument
 
 _SPAN = 2**64
-_NUMBERS = struct.Struct(">4Q")
 
 
 class Assigned(Struct, frozen=True):
@@ -34,11 +32,10 @@ class Assigned(Struct, frozen=True):
     is_forced: bool = False
 
 
-def hash_numbers(salt: bytes, purpose: str, name: str, pseudonym: str) -> tuple[int, int, int, int]:
-    """Return four uniform, independent integers below 2**64."""
-    message = f"{purpose}\0{name}\0{pseudonym}".encode()
-    first, second, third, fourth = _NUMBERS.unpack(hmac.digest(salt, message, "sha256"))
-    return first, second, third, fourth
+def hash_numbers(key: Pseudonyms, purpose: str, name: str, pseudonym: str) -> tuple[int, int, int, int]:
+    """Return four uniform, independent integers below 2**64: an HMAC-SHA256, which is what ``key`` makes."""
+    digest = key.of(f"{purpose}\0{name}\0{pseudonym}")
+    return int(digest[:16], 16), int(digest[16:32], 16), int(digest[32:48], 16), int(digest[48:], 16)
 
 
 class Assignment:
@@ -46,7 +43,7 @@ class Assignment:
 
     def __init__(self, salt: bytes, experiment: Experiment) -> None:
         self.experiment = experiment
-        self._salt = salt
+        self._key = Pseudonyms(salt)
         total = sum(arm.weight for arm in experiment.arms)
         sums = list(accumulate(arm.weight for arm in experiment.arms))
         self._bounds = [_limit(part / total) for part in sums[:-1]]
@@ -72,11 +69,11 @@ class Assignment:
             return Assigned(experiment.id, forced, (self._by_name[forced],), is_forced=True)
         if not self._is_eligible(segment, now):
             return None
-        arm, admission, holdout, _ = hash_numbers(self._salt, "experiment", experiment.id, pseudonym)
+        arm, admission, holdout, _ = hash_numbers(self._key, "experiment", experiment.id, pseudonym)
         if self._layer is not None:
             name, low, high = self._layer
             # A layer's holdout is one group of users for all of its experiments.
-            slot, holdout, _, _ = hash_numbers(self._salt, "layer", name, pseudonym)
+            slot, holdout, _, _ = hash_numbers(self._key, "layer", name, pseudonym)
             if not low <= slot < high:
                 return None
         if admission >= self._admitted:
