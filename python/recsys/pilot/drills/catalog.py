@@ -9,7 +9,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from recsys.contracts.errors import RecsysError
-from recsys.pilot.drills import control, lists, logs, releases
+from recsys.pilot.drills import control, lists, logs, releases, splits
 from recsys.pilot.drills.stage import DrillRecord, Stage, now
 
 
@@ -35,6 +35,7 @@ DRILLS: tuple[Drill, ...] = (
     ),
     Drill("corrupt-artifact", "A release with a damaged file", "corrupt-artifact", releases.corrupt_artifact),
     Drill("broken-joins", "Outcomes that do not join", "broken-joins", logs.broken_joins),
+    Drill("broken-split", "Arms of the wrong sizes", "broken-split", splits.broken_split),
     Drill("overload", "More requests than the service takes on", "overload", control.overload),
     Drill("concurrent-rollback", "Two rollbacks at once", "concurrent-rollback", control.concurrent_rollback),
     Drill("exposure-disk-full", "A log that cannot grow", "exposure-log", logs.exposure_disk_full),

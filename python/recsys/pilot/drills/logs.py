@@ -10,8 +10,9 @@ import msgspec
 import psutil
 
 from recsys.eventlog.layout import live_parts
-from recsys.pilot.drills.scratch import SURFACE, TENANT
-from recsys.pilot.drills.stage import DrillError, Stage, list_of, now
+from recsys.pilot.drills.scratch import TENANT
+from recsys.pilot.drills.stage import DrillError, Stage, list_of
+from recsys.pilot.drills.visitors import visit
 from recsys.pilot.service_process import ServiceProcess
 
 N_LISTS = 20
@@ -69,26 +70,11 @@ def _loses_exposures(service: ServiceProcess) -> bool:
 
 def _click(service: ServiceProcess, name: str, *, is_broken: bool) -> None:
     """Ask for lists, and click on the first item of each."""
-    outcomes = []
-    for number in range(N_LISTS):
-        user = f"{name}-{number}"
-        request = {"surface": SURFACE, "segment": "default", "k": 5, "user": {"user_id": user}}
-        answer = service.post("/v1/recommend", request, x_org_id=TENANT).json()
-        if not isinstance(answer, dict):
-            raise DrillError("a list was refused")
-        request_id = f"other-{number}" if is_broken else answer["meta"]["request_id"]
-        outcomes.append(
-            {
-                "request_id": request_id,
-                "user_id": user,
-                "item_id": answer["items"][0]["item_id"],
-                "event_type": "click",
-                "ts": now().isoformat(),
-            }
-        )
-    sent = service.post("/v1/events", {"outcomes": outcomes}, x_org_id=TENANT)
-    if sent.status != 200:
-        raise DrillError(f"events were answered {sent.status}: {sent.body.decode(errors='replace')}")
+    users = [f"{name}-{number}" for number in range(N_LISTS)]
+    if is_broken:
+        visit(service, users, clicked_request=lambda user, _: f"other-{user}")
+    else:
+        visit(service, users)
 
 
 def _verdict(stage: Stage, left_out: Sequence[Path]) -> str:

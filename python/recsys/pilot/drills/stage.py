@@ -84,7 +84,7 @@ class Stage:
     def detect(self, signal: str, condition: Callable[[], bool]) -> None:
         """Wait for what on-call would see."""
         self.signal = signal
-        self._wait(f"the signal did not come: {signal}", condition)
+        self.wait(f"the signal did not come: {signal}", condition)
         self.detected_s = time.monotonic() - self._injected_at
 
     def recover(self, action: Callable[[], object], condition: Callable[[], bool], step: str = "") -> None:
@@ -93,7 +93,7 @@ class Stage:
         if step:
             self.steps.append(step)
         action()
-        self._wait("it did not become well again", condition)
+        self.wait("it did not become well again", condition)
         self.recovered_s = time.monotonic() - began
 
     def command(self, *arguments: str, codes: Sequence[int] = (0,)) -> str:
@@ -108,7 +108,8 @@ class Stage:
         except CommandError as error:
             raise DrillError(f"recsys {shown} {error.trouble}") from error
 
-    def _wait(self, trouble: str, condition: Callable[[], bool]) -> None:
+    def wait(self, trouble: str, condition: Callable[[], bool]) -> None:
+        """Wait until a condition holds; :class:`DrillError` with ``trouble`` when it takes too long."""
         end = time.monotonic() + TIMEOUT_S
         while not condition():
             if time.monotonic() >= end:
