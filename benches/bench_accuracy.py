@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from recsys._native import Catalog, Plan, Signal
 from recsys.contracts.config import Mode, Normalizer, Ranking, SignalName, SignalWeights
 from recsys.contracts.pipeline import PipelineSettings
+from recsys.contracts.pseudonym import pseudonym
 from recsys.demo.retail import RetailData, catalog_of, interactions_of, load_retail_data
 from recsys.pipelines.build.catalog import build_catalog
 from recsys.pipelines.build.request import BuildInput
@@ -37,6 +38,7 @@ from recsys.ranking.plans import compile_plan
 K = 20
 MOST_ANCHORS = 50
 DRAWS = 2_000
+SALT = b"households are users"
 TUNING_BASKETS = 1_500
 WEIGHTS = (0.0, 0.05, 0.2, 1.0)
 NORMALIZERS: tuple[Normalizer, ...] = ("saturating", "max")
@@ -70,7 +72,7 @@ def build_signals(data: RetailData, catalog: Catalog, folder: Path) -> Signals:
     signals: Signals = {}
     for kind, how in KINDS.items():
         started = time.perf_counter()
-        how.build(catalog, given, folder / f"{kind}.rsa", PipelineSettings(), Resources())
+        how.build(catalog, given, folder / f"{kind}.rsa", PipelineSettings(), Resources(salt=SALT))
         signals[kind] = Signal.open(str(folder / f"{kind}.rsa"))  # type: ignore[index]
         print(f"built {kind} in {time.perf_counter() - started:.1f} s", flush=True)
     return signals
@@ -100,7 +102,7 @@ def rank_all(plan: Plan, cases: list[Case]) -> NDArray[np.float64]:
     """Return the reciprocal rank of each case's first hit."""
     found = np.zeros(len(cases))
     for at, case in enumerate(cases):
-        ranked = plan.rank(K, case.now_ms, anchors=case.anchors, user=case.household)
+        ranked = plan.rank(K, case.now_ms, anchors=case.anchors, user=pseudonym(SALT, case.household))
         for rank, item_id in enumerate(ranked.item_ids, 1):
             if item_id in case.taken:
                 found[at] = 1 / rank

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import cyclopts
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from recsys.cli.artifact_build import NO_INPUT, InputOptions, mapping_of
+from recsys.cli.artifact_build import NO_INPUT, InputOptions
 from recsys.cli.console import (
     FAILED,
     OK,
@@ -25,11 +23,11 @@ from recsys.cli.console import (
     print_warning,
     progress,
 )
+from recsys.cli.pipeline_sources import NO_SOURCE, Range, SourceOptions, open_source
 from recsys.cli.releases import IN_DATA_FOLDER, Comment, RegistryOptions, SurfaceOptions, short
 
 if TYPE_CHECKING:
     from recsys.contracts.pipeline import PipelineSettings
-    from recsys.pipelines.build.request import BuildInput
     from recsys.pipelines.gates import GateResult
     from recsys.pipelines.ingest import Ingested
     from recsys.pipelines.kinds import Engine, Resources
@@ -87,47 +85,12 @@ class EngineOptions:
 _HERE = EngineOptions()
 
 
-@Parameter(name="*")
-@dataclass(frozen=True)
-class Range:
-    """Which days (UTC) are meant."""
-
-    from_: Annotated[datetime, Parameter(name="--from", help="The first day, such as 2026-01-31.")]
-    to: Annotated[datetime, Parameter(name="--to", help="The last day; it is included.")]
-
-
-@Parameter(name="*")
-@dataclass(frozen=True)
-class SourceOptions:
-    """Where interactions come from."""
-
-    interactions: Annotated[
-        tuple[str, ...],
-        Parameter(negative="", help="Files, folders, globs, s3://bucket/folder, or postgresql://…"),
-    ] = ()
-    query: Annotated[
-        str | None, Parameter(help="SQL for PostgreSQL; %(from)s and %(to)s bound the days, `to` excluded.")
-    ] = None
-    logs: Annotated[
-        Path | None, Parameter(help="The folder of our own exposures and outcomes, such as data/logs.")
-    ] = None
-    segment: Annotated[
-        str | None, Parameter(help="Only rows of this segment; rows that name none are taken to be of it.")
-    ] = None
-    incremental: Annotated[
-        bool, Parameter(negative="", help="Read only for the days that were never ingested.")
-    ] = False
-
-
-_NO_SOURCE = SourceOptions()
-
-
 @app.command
 def ingest(
     *,
     of: SurfaceOptions,
     days: Range,
-    source: SourceOptions = _NO_SOURCE,
+    source: SourceOptions = NO_SOURCE,
     reading: InputOptions = NO_INPUT,
     at: RegistryOptions = IN_DATA_FOLDER,
     json: JsonFlag = False,
@@ -183,7 +146,7 @@ def build(
         if kind != "catalog":
             first, last = days.from_.date(), days.to.date()
             chosen = _settings(settings, of, at)
-            resources = _resources(memory, threads)
+            resources = _resources(memory, threads, of, at)
             with on.open() as engine:
                 built = build(
                     workspace, kind, first, last, chosen, resources=resources, begin=begin, engine=engine
@@ -226,7 +189,7 @@ def run(
     *,
     of: SurfaceOptions,
     days: Range,
-    source: SourceOptions = _NO_SOURCE,
+    source: SourceOptions = NO_SOURCE,
     reading: InputOptions = NO_INPUT,
     catalog: Catalog = (),
     settings: Settings = None,
@@ -241,6 +204,7 @@ def run(
 ) -> None:
     """Ingest, validate, build every kind of the settings, and publish; what is up to date stays."""
     from recsys.pipelines.gates import refuse_failures
+    from recsys.pipelines.kinds import build_order
     from recsys.pipelines.stages import build, prepare_catalog, publish, validate
 
     workspace, chosen = _workspace(of, at), _settings(settings, of, at)
@@ -251,11 +215,11 @@ def run(
         gates = validate(workspace, first, last, chosen)
         if not force:
             refuse_failures(gates)
-        resources = _resources(memory, threads)
+        resources = _resources(memory, threads, of, at)
         with on.open() as engine:
             built += [
                 build(workspace, kind, first, last, chosen, resources=resources, begin=begin, engine=engine)
-                for kind in chosen.kinds
+                for kind in build_order(chosen.kinds)
             ]
         published = publish(workspace, at.open(), chosen, force=force, backfill=backfill)
     gates += published.gates
@@ -303,11 +267,17 @@ def _settings(path: Path | None, of: SurfaceOptions, at: RegistryOptions) -> Pip
     return read_pipeline_settings(document.get("pipeline", {}))
 
 
-def _resources(memory: str, threads: int) -> Resources:
+def _resources(memory: str, threads: int, of: SurfaceOptions, at: RegistryOptions) -> Resources:
+    from recsys.cli.store_options import control_plane
+    from recsys.control.store import NotFoundError
     from recsys.pipelines.build.request import parse_size
     from recsys.pipelines.kinds import Resources
 
-    return Resources(parse_size(memory), threads)
+    salt: bytes | None = None
+    if at.where.store is not None or (at.where.data_dir / "control").is_dir():
+        with control_plane(at.where) as plane, suppress(NotFoundError):
+            salt = plane.tenant(of.tenant).salt
+    return Resources(parse_size(memory), threads, salt)
 
 
 def _ingest(
@@ -317,7 +287,7 @@ def _ingest(
 
     first, last = days.from_.date(), days.to.date()
     workspace.folder.mkdir(parents=True, exist_ok=True)
-    with _open_source(workspace, days, source, reading, begin) as (given, origin):
+    with open_source(workspace, days, source, reading, begin) as (given, origin):
         return ingest(
             workspace,
             given,
@@ -327,52 +297,6 @@ def _ingest(
             segment=source.segment,
             incremental=source.incremental,
         )
-
-
-@contextmanager
-def _open_source(
-    workspace: Workspace, days: Range, source: SourceOptions, reading: InputOptions, begin: BeginStage
-) -> Iterator[tuple[BuildInput, object]]:
-    """Yield the input as local files, and what names it when those are only copies."""
-    from recsys.contracts.errors import UsageError
-    from recsys.pipelines.build.request import BuildInput
-    from recsys.pipelines.input.files import find_input_files
-    from recsys.pipelines.input.mapping import ColumnMapping
-    from recsys.pipelines.input.quarantine import BadRowLimit
-    from recsys.pipelines.sources.logs import download_logs
-    from recsys.pipelines.sources.objects import download_objects, is_object_uri
-    from recsys.pipelines.sources.postgres import download_query, is_postgres_url
-    from recsys.pipelines.workspace import file_digest
-
-    if bool(source.interactions) == (source.logs is not None):
-        raise UsageError("give either --interactions or --logs")
-    databases = [text for text in source.interactions if is_postgres_url(text)]
-    if bool(databases) != (source.query is not None) or len(databases) not in (0, len(source.interactions)):
-        raise UsageError("--query goes with one postgresql:// in --interactions, and nothing else")
-    mapping = mapping_of(reading)
-    first, last = days.from_.date(), days.to.date()
-    origin: object = None
-    with TemporaryDirectory(prefix=".source-", dir=workspace.folder) as scratch:
-        table = Path(scratch) / "rows.parquet"
-        if source.logs is not None:
-            taken = download_logs(source.logs, workspace.tenant, workspace.surface, first, last, table)
-            if taken.unjoined:
-                print_warning(f"{taken.unjoined:,} outcomes have no exposure of this surface")
-            paths, origin, mapping = [table], file_digest(table), ColumnMapping()
-        elif databases and source.query is not None:
-            table = table.with_suffix(".csv")
-            download_query(databases[0], source.query, first, last, table)
-            paths, origin, mapping = [table], file_digest(table), mapping or ColumnMapping()
-        else:
-            objects = [text for text in source.interactions if is_object_uri(text)]
-            paths = [Path(text) for text in source.interactions if not is_object_uri(text)]
-            if objects:
-                copies, tags = download_objects(objects, Path(scratch))
-                origin = [tags, [(str(path), path.stat().st_mtime_ns) for path in paths]]
-                paths += copies
-        quarantine = reading.quarantine or workspace.folder / "ingest.bad.jsonl"
-        limit = BadRowLimit.parse(reading.max_bad_rows)
-        yield BuildInput(find_input_files(paths), mapping, limit, quarantine, begin), origin
 
 
 def _audit(

@@ -54,11 +54,43 @@ class PopularitySettings(Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 class CoocSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Co-visitation: how pairs are counted, and how many neighbours an item keeps."""
 
-    normalization: Literal["count", "cosine", "jaccard", "lift"] = "cosine"
+    normalization: Literal["count", "cosine", "jaccard", "lift", "confidence"] = "cosine"
     window_minutes: Annotated[float, Meta(gt=0.0)] | None = None
     min_support: Count = 2
     top_n: Count = 100
     max_items_per_session: Annotated[int, Meta(ge=2, le=2**31)] = 200
+
+
+class SessionSeqSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What comes after an item in its session: each further step is worth ``decay``."""
+
+    normalization: Literal["count", "confidence"] = "confidence"
+    decay: Annotated[float, Meta(gt=0.0, le=1.0)] = 0.8
+    max_distance: Count = 10
+    min_support: Count = 2
+    top_n: Count = 100
+    max_items_per_session: Annotated[int, Meta(ge=2, le=2**31)] = 200
+
+
+class ContentSimSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Likeness by content; commoner terms than ``max_share`` (and 100 items) are left out."""
+
+    top_n: Count = 100
+    max_share: Annotated[float, Meta(gt=0.0, le=1.0)] = 0.05
+
+
+class ImplicitSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Items for users, by the neighbours of the kind ``cooc``.
+
+    ``user_ids`` says what interactions carry: ``raw`` ids become pseudonyms by the tenant's salt,
+    ``pseudonyms`` are taken as they are, and ``auto`` takes 64 lower-case hex digits for a pseudonym.
+    """
+
+    user_ids: Literal["auto", "raw", "pseudonyms"] = "auto"
+    top_n: Count = 100
+    max_history: Count = 100
+    half_life_days: Annotated[float, Meta(gt=0.0)] | None = None
+    drop_taken: bool = True
 
 
 class PipelineSettings(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, kw_only=True):
@@ -68,6 +100,9 @@ class PipelineSettings(Struct, frozen=True, omit_defaults=True, forbid_unknown_f
     event_weights: dict[str, Weight] = {}
     popularity: PopularitySettings = PopularitySettings()
     cooc: CoocSettings = CoocSettings()
+    session_seq: SessionSeqSettings = SessionSeqSettings()
+    content_sim: ContentSimSettings = ContentSimSettings()
+    implicit: ImplicitSettings = ImplicitSettings()
     gates: GateSettings = GateSettings()
 
 

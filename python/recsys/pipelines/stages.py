@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Callable, Sequence
 from datetime import date
@@ -22,7 +23,7 @@ from recsys.pipelines.gates import GateResult, check_artifacts, check_interactio
 from recsys.pipelines.ingest import canonical_files
 from recsys.pipelines.input.files import find_input_files
 from recsys.pipelines.input.mapping import ColumnMapping
-from recsys.pipelines.kinds import NATIVE, Engine, Resources
+from recsys.pipelines.kinds import ARTIFACT_ENDING, NATIVE, BuildKind, Engine, Resources
 from recsys.pipelines.workspace import (
     BuildCheckpoint,
     Checkpoints,
@@ -33,7 +34,6 @@ from recsys.pipelines.workspace import (
 )
 
 _RECIPE = 1
-_ARTIFACT_ENDING = ".rsa"
 
 
 class Built(Struct, frozen=True):
@@ -64,7 +64,7 @@ def prepare_catalog(workspace: Workspace, paths: Sequence[Path], *, begin: Begin
         if not out.is_file():
             raise PipelineError(f"there is no catalog in {workspace.folder}: give one with --catalog")
         return Built(CATALOG, str(out), file_digest(out), out.stat().st_size, is_new=False)
-    if len(paths) == 1 and paths[0].suffix == _ARTIFACT_ENDING:
+    if len(paths) == 1 and paths[0].suffix == ARTIFACT_ENDING:
         Catalog.open(str(paths[0]))
         source = source_of(_RECIPE, file_digest(paths[0]))
         return _once(workspace, CATALOG, source, lambda made: _copy(paths[0], made))
@@ -92,7 +92,8 @@ def build(
 ) -> Built:
     """Build a kind from the canonical days of a range, unless it is current already.
 
-    Raises :class:`UsageError` for a kind that is not known, :class:`PipelineError` without interactions.
+    Raises :class:`UsageError` for a kind that is not known, :class:`PipelineError` without interactions
+    or without an artifact that the kind needs.
     """
     how = engine.kinds.get(kind)
     if how is None:
@@ -102,15 +103,33 @@ def build(
         raise PipelineError(f"nothing is ingested for {first} to {last} in {workspace.folder}")
     catalog = prepare_catalog(workspace, ())
     days = {str(day): known.sha256 for day, known in workspace.days(first, last).items()}
+    taken = resources or Resources()
     parts = [_RECIPE, kind, days, catalog.sha256, how.settings(settings), settings.event_weights]
+    parts += _beside(workspace, kind, how, taken)
     source = source_of(*parts, *([] if engine is NATIVE else [engine.name]))
     given = BuildInput(find_input_files(files), ColumnMapping(), begin=begin)
 
     def write(out: Path) -> str:
         mapped = Catalog.open(catalog.path)
-        return how.build(mapped, given, out, settings, resources or Resources()).sha256
+        return how.build(mapped, given, out, settings, taken).sha256
 
     return _once(workspace, kind, source, write)
+
+
+def _beside(workspace: Workspace, kind: str, how: BuildKind, resources: Resources) -> list[str]:
+    """Return digests of what a kind depends on beside the days, the catalog and the settings."""
+    digests = []
+    for needed in how.needs:
+        path = workspace.artifact(needed)
+        if not path.is_file():
+            raise PipelineError(
+                f"{kind} needs {needed}, which is not built yet in {workspace.folder}: "
+                f"run the stage build {needed}"
+            )
+        digests.append(file_digest(path))
+    if how.by_user and resources.salt is not None:
+        digests.append(hashlib.sha256(resources.salt).hexdigest())
+    return digests
 
 
 def publish(

@@ -19,9 +19,13 @@ _PSEUDONYM = re.compile("[0-9a-f]{64}")
 
 @dataclass(frozen=True)
 class Users:
-    """How user ids become pseudonyms: by the tenant's ``salt``, or as they are when that is ``None``."""
+    """How user ids become pseudonyms: by the tenant's ``salt``, or as they are when that is ``None``.
+
+    With ``keeps_pseudonyms``, ids that look like pseudonyms are taken as they are even with a salt.
+    """
 
     salt: bytes | None
+    keeps_pseudonyms: bool = False
 
     def keep(self, rows: Rows) -> tuple[Rows, npt.NDArray[np.uint8]]:
         """Return the rows that have a user, and their pseudonyms (``(n_rows, 32)``).
@@ -45,11 +49,16 @@ class Users:
             if wrong is not None:
                 raise BuildError(
                     f"user_id {wrong[:80]!r} is no pseudonym (64 lower-case hex digits): "
-                    "give the tenant's salt with --salt-file or --salt-tenant"
+                    "the tenant's salt is needed to make it one"
                 )
             return [bytes.fromhex(user) for user in ids]
         pseudonyms = Pseudonyms(self.salt)
-        return [bytes.fromhex(pseudonyms.of(user)) for user in ids]
+        kept = _PSEUDONYM.fullmatch if self.keeps_pseudonyms else _never
+        return [bytes.fromhex(user if kept(user) else pseudonyms.of(user)) for user in ids]
+
+
+def _never(_: str) -> None:
+    return None
 
 
 def _take(rows: Rows, known: npt.NDArray[np.int64]) -> Rows:
