@@ -97,6 +97,19 @@ def test_stop_and_kill_switch_take_the_arms_away_at_the_next_look_of_the_watcher
     assert variant(ask(service, "u0")) is None
 
 
+def test_an_arm_follows_the_weights_of_each_request_and_the_rules_as_they_change(service) -> None:
+    run(service, [{"name": "blend", "mode": "blend"}])
+    by_popularity, by_anchor = {"pop": 1.0, "cooc": 0.0}, {"pop": 0.0, "cooc": 1.0}
+    usual = ids(ask(service))
+    assert ids(ask(service, weights=by_popularity))[0] == "i01"
+    assert ids(ask(service, weights=by_anchor))[0] == "i05"
+    assert ids(ask(service)) == usual
+    service.state.plane.put("demo", "rules", json.dumps([block(usual[0])]).encode(), author="test")
+    service.watcher.refresh()
+    assert usual[0] not in ids(ask(service))
+    assert variant(ask(service)) == "blend"
+
+
 def test_an_arm_ranks_by_the_versions_that_it_names(service) -> None:
     plane = service.state.plane
     old = plane.put("demo", "rules", json.dumps([block("i01")]).encode(), author="test").version

@@ -5,39 +5,12 @@ from __future__ import annotations
 from datetime import datetime
 
 import msgspec
-from msgspec import Struct
 
-from recsys.contracts.config import Exploration, Mode
-from recsys.contracts.experiments import Arm
 from recsys.contracts.http import ExperimentArm, RecommendRequest, SimilarRequest
 from recsys.control.principals import Principal
-from recsys.experiments.assignment import Assigned
-from recsys.ranking.snapshot import Snapshot
-from recsys.service.arms import SurfaceArms
+from recsys.service.arms import Ranker, SurfaceArms, Treatment, make_treatment
 
-Weights = tuple[float, float, float]
 _ENCODER = msgspec.json.Encoder()
-
-
-class Ranker(Struct, frozen=True):
-    """What ranks: a snapshot, and what an arm or the caller changes of it."""
-
-    snapshot: Snapshot
-    mode: Mode | None = None
-    weights: Weights | None = None
-    exploration: Exploration | None = None
-
-
-class Treatment(Struct, frozen=True):
-    """What an experiment makes of a request.
-
-    ``told`` goes into ``meta``; ``is_logged`` says whether the request is an observation. Two ``rankers`` are
-    to be interleaved.
-    """
-
-    told: ExperimentArm | None
-    is_logged: bool
-    rankers: tuple[Ranker, ...]
 
 
 def choose_treatment(
@@ -57,15 +30,14 @@ def choose_treatment(
     sent = body.experiment
     if sent is not None and sent.variant is not None and principal.has_any("service"):
         assigned = None if arms is None else arms.of_variant(sent.id, sent.variant)
-        rankers = (ranker,) if assigned is None or arms is None else _rankers(assigned, arms, ranker)
-        return Treatment(sent, True, rankers)
+        rankers = (ranker,) if assigned is None or arms is None else arms.rankers(assigned, ranker)
+        return make_treatment(sent, rankers, is_logged=True)
     if arms is None or isinstance(body, SimilarRequest):
         return Treatment(None, False, (ranker,))
     assigned = arms.choose(user, segment, now, None if sent is None else sent.id)
     if assigned is None:
         return Treatment(None, False, (ranker,))
-    told = ExperimentArm(assigned.experiment_id, assigned.variant)
-    return Treatment(told, not assigned.is_forced, _rankers(assigned, arms, ranker))
+    return arms.treat(assigned, ranker)
 
 
 def encode_assignment(
@@ -80,19 +52,4 @@ def encode_assignment(
         user.encode(),
         stamp,
         encode({"tenant_id": tenant, "surface": surface}),
-    )
-
-
-def _rankers(assigned: Assigned, arms: SurfaceArms, ranker: Ranker) -> tuple[Ranker, ...]:
-    return tuple(_ranker(arm, arms, ranker) for arm in assigned.arms) or (ranker,)
-
-
-def _ranker(arm: Arm, arms: SurfaceArms, ranker: Ranker) -> Ranker:
-    weights = arm.weights
-    return Ranker(
-        arms.snapshot_of(arm, ranker.snapshot),
-        arm.mode or ranker.mode,
-        # What the caller asks for wins, in every arm alike.
-        ranker.weights or (None if weights is None else (weights.pop, weights.cooc, weights.emb)),
-        arm.exploration,
     )

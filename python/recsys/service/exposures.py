@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from recsys.contracts.http import Context
 from recsys.service.composed_lists import ServedList
 from recsys.service.queries import Query
 
@@ -50,18 +51,18 @@ class ExposureLines:
 
 
 def _context_members(query: Query) -> bytes:
-    """Return the members of ``context``: what ranked the list, then what the caller said of the request."""
-    members = query.snapshot.provenance.members(query.segment)
-    told = _told_by_caller(query)
-    return members + b"," + _ENCODER.encode(told)[1:-1] if told else members
+    """Return the members of ``context``: what ranked the list, its arm, what the caller said."""
+    members = [query.snapshot.provenance.members(query.segment)]
+    if query.treatment.context_members:
+        members.append(query.treatment.context_members)
+    told = _told_by_caller(query.request.context)
+    if told:
+        members.append(_ENCODER.encode(told)[1:-1])
+    return b",".join(members)
 
 
-def _told_by_caller(query: Query) -> dict[str, str]:
-    context = query.request.context
+def _told_by_caller(context: Context) -> dict[str, str]:
     told: dict[str, str] = {}
-    arm = query.treatment.told if query.treatment.is_logged else None
-    if arm is not None and arm.variant is not None:
-        told["experiment_id"], told["experiment_variant"] = arm.id, arm.variant
     if context.locale is not None:
         told["locale"] = context.locale
     if context.device is not None:

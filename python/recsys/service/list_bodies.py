@@ -22,13 +22,13 @@ def encode_list(query: Query, made: RankedList, warnings: list[ListWarning], req
     options = query.request.options
     if options.include_reasons or options.explain != "none" or options.include_trace:
         return _ENCODER.encode(build_list(query, made, warnings, request_id))
-    arm = query.treatment.told
+    treatment = query.treatment
     after = (
         b',"meta":{',
         query.snapshot.provenance.members(query.segment),
         b',"request_id":',
         _ENCODER.encode(request_id),
-        b"" if arm is None else b',"experiment":' + _ENCODER.encode(arm),
+        b"" if treatment.told is None else b',"experiment":' + treatment.told_json,
         b"" if made.next_page is None else b',"next_page":"%b"' % made.next_page.encode(),
         b'},"warnings":',
         _ENCODER.encode(warnings) if warnings else b"[]",

@@ -16,7 +16,7 @@ from recsys.eventlog.seen import SeenItems
 from recsys.experiments.exploration import pool_size
 from recsys.experiments.randomness import request_seed
 from recsys.ranking.plans import CompiledPlan
-from recsys.service.assignments import Ranker
+from recsys.service.arms import Ranker
 from recsys.service.composed_lists import ComposedList, ServedList, explore, interleave
 from recsys.service.pages import MAX_PAGED_ITEMS, Page, microseconds, seal_page
 from recsys.service.queries import Query

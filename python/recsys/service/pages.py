@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from recsys.contracts.http import FIRST_PAGE, RecommendRequest, SimilarRequest
 from recsys.contracts.problems import ProblemCode
-from recsys.service.assignments import Treatment
+from recsys.service.arms import Treatment
 from recsys.service.problems import ProblemError
 
 MAX_PAGED_ITEMS = 1000

@@ -21,7 +21,8 @@ from recsys.contracts.problems import ProblemCode
 from recsys.contracts.pseudonym import identify
 from recsys.control.principals import Principal
 from recsys.ranking.snapshot import Snapshot
-from recsys.service.assignments import Ranker, Treatment, choose_treatment
+from recsys.service.arms import Ranker, Treatment
+from recsys.service.assignments import choose_treatment
 from recsys.service.auth import require_admin
 from recsys.service.pages import Page, digest_versions, first_page, moment_at, open_page
 from recsys.service.pii import guard_ids
