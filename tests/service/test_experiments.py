@@ -98,7 +98,7 @@ def test_stop_and_kill_switch_take_the_arms_away_at_the_next_look_of_the_watcher
 
 
 def test_an_arm_follows_the_weights_of_each_request_and_the_rules_as_they_change(service) -> None:
-    run(service, [{"name": "blend", "mode": "blend"}])
+    run(service, [{"name": "blend", "mode": "blend"}, {"name": "other", "mode": "blend"}])
     by_popularity, by_anchor = {"pop": 1.0, "cooc": 0.0}, {"pop": 0.0, "cooc": 1.0}
     usual = ids(ask(service))
     assert ids(ask(service, weights=by_popularity))[0] == "i01"
@@ -107,7 +107,7 @@ def test_an_arm_follows_the_weights_of_each_request_and_the_rules_as_they_change
     service.state.plane.put("demo", "rules", json.dumps([block(usual[0])]).encode(), author="test")
     service.watcher.refresh()
     assert usual[0] not in ids(ask(service))
-    assert variant(ask(service)) == "blend"
+    assert variant(ask(service)) is not None
 
 
 def test_an_arm_ranks_by_the_versions_that_it_names(service) -> None:
