@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from recsys.erasure.erase import erase_user, erased_subject
 from recsys.eventlog.compaction import compact_logs
 from recsys.eventlog.log import EventLog
 from recsys.eventlog.parts import PartWriter
+from recsys.eventlog.recent import Claim, RecentEvents, Touch, user_key
 
 
 @pytest.fixture
@@ -131,7 +133,13 @@ def test_the_command_takes_a_pseudonym_or_the_callers_id(
     log = EventLog(PartWriter(data / "logs" / "exposures"))
     for user in ("ann", "bob"):
         log.append(Exposure(user, pseudonym(salt, user), datetime.now(UTC), []))
+    recent, key = RecentEvents(data / "cache" / "events"), user_key("shop", pseudonym(salt, "ann"))
+    recent.claim([Claim(b"digest", key, Touch("item", time.time()))], lambda _: None)
+    recent.close()
     assert run(["erase", "--tenant", "shop", "--user", "ann"]) == 0
+    recent = RecentEvents(data / "cache" / "events")
+    assert recent.touched(key, 10, 3600) == []
+    recent.close()
     assert capsys.readouterr().out.startswith("erased: 1 log records, 0 signals in 0 releases, 0 comments")
     assert run(["erase", pseudonym(salt, "bob"), "--tenant", "shop", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["live"]["records"] == 1

@@ -163,6 +163,23 @@ def test_the_latest_touched_items_are_kept_most_recent_first(intake: Intake) -> 
     assert intake.recent.touched(key, 10, ttl_s=7200) == []
 
 
+def test_a_clients_clock_that_is_ahead_keeps_no_item_beyond_its_time(intake: Intake) -> None:
+    ahead = (NOW + timedelta(hours=20)).isoformat()
+    intake.take(outcome(1, item_id="ahead", ts=ahead), outcome(2, item_id="i2", ts=NOW.isoformat()))
+    key = user_key("demo", pseudonym(SALT, "u1"))
+    assert set(intake.recent.touched(key, 10, ttl_s=600)) == {"ahead", "i2"}
+    intake.now += 900
+    assert intake.recent.touched(key, 10, ttl_s=600) == []
+    assert intake.lines()[0]["ts"] == "2026-02-01T08:00:00Z"
+
+
+def test_an_event_that_comes_late_does_not_make_a_later_touch_older(intake: Intake) -> None:
+    intake.take(outcome(1, item_id="i1", ts=NOW.isoformat()))
+    intake.take(outcome(2, item_id="i2", ts=(NOW - timedelta(minutes=2)).isoformat()))
+    intake.take(outcome(3, item_id="i1", ts=(NOW - timedelta(minutes=5)).isoformat()))
+    assert intake.recent.touched(user_key("demo", pseudonym(SALT, "u1")), 10, 3600) == ["i1", "i2"]
+
+
 def test_many_tenants_do_not_keep_a_file_open_each(intake: Intake) -> None:
     before = len(list(Path("/proc/self/fd").iterdir()))
     for number in range(MAX_OPEN_PARTS + 20):

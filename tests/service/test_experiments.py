@@ -130,6 +130,39 @@ def test_an_arm_ranks_by_the_versions_that_it_names(service) -> None:
     assert len({variant(one) for one in lists}) == 3
 
 
+def click(client, item: str, user: str = "u", request_id: str = "r") -> None:
+    outcome = {
+        "request_id": request_id,
+        "user_id": user,
+        "item_id": item,
+        "event_type": "click",
+        "ts": datetime.now(UTC).isoformat(),
+    }
+    assert client.post("/v1/events", {"outcomes": [outcome]}).json()["accepted"] == 1
+
+
+@pytest.mark.parametrize("kind", ["split", "interleaving"])
+def test_a_policy_on_seen_items_that_only_an_arm_has_remembers_what_was_shown_and_taken(
+    service, kind: str
+) -> None:
+    plane = service.state.plane
+    document = {"defaults": {"mode": "popularity", "seen": {"action": "drop", "min_shown": 2}}}
+    config = plane.put("demo", "config", json.dumps(document).encode(), author="test").version
+    plane.roll_back("demo", "config", author="test")
+    run(service, [{"name": "control"}, {"name": "fresh", "config_version": config}], kind=kind)
+    now = {"context": {}}
+    firsts = {user: ask(service, user, **now) for user in USERS[:10]}
+    user = next(user for user, one in firsts.items() if variant(one) != "control")
+    taken = ids(ask(service, "somebody", experiment={"id": "e", "variant": "control"}, **now))[4]
+    click(service, taken, user)
+    arm = {"experiment": {"id": "e", "variant": "fresh"}} | now
+    second = ids(ask(service, user, **arm))
+    assert taken not in second
+    twice = set(ids(firsts[user])) & set(second)
+    assert twice
+    assert not twice & set(ids(ask(service, user, **arm)))
+
+
 def block(item: str) -> dict:
     return {"rule_id": "r", "action": "BLOCK", "target_type": "ITEM", "target_key": item}
 

@@ -41,6 +41,7 @@ def erase(
     """
     from recsys.contracts.pseudonym import pseudonym as pseudonym_of
     from recsys.erasure.erase import erase_user
+    from recsys.eventlog.recent import RecentEvents, user_key
     from recsys.eventlog.seen import SeenItems
 
     if (pseudonym is None) == (user is None):
@@ -60,6 +61,11 @@ def erase(
     seen = SeenItems(at.where.data_dir / "cache" / "seen")
     seen.forget_user(tenant, pseudonym or "")
     seen.close()
+    touched = at.where.data_dir / "cache" / "events"
+    if touched.is_dir():
+        recent = RecentEvents(touched)
+        recent.forget_user(user_key(tenant, pseudonym or ""))
+        recent.close()
     if json:
         print_json(done)
         return

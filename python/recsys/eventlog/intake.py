@@ -126,9 +126,11 @@ class EventIntake:
             user = pseudonymise(outcome.user_id)
             logged = msgspec.structs.replace(outcome, user_id=user, ts=outcome.ts.astimezone(UTC))
             line = _ENCODER.encode(logged) + b"\n"
-            key, touch = user_key(tenant, user), Touch(outcome.item_id, outcome.ts.timestamp())
-            # A clock of a client that is ahead must not hide from the next request what was taken.
-            at_us = _microseconds(min(outcome.ts, now))
+            # A clock of a client that is ahead must not hide from the next request what was taken, nor keep
+            # an anchor beyond its time.
+            at = min(outcome.ts, now)
+            key, touch = user_key(tenant, user), Touch(outcome.item_id, at.timestamp())
+            at_us = _microseconds(at)
             event = f"{outcome.request_id}\0{outcome.item_id}"
             sight: Sight | None = Sight(tenant, user, None, at_us, event, [outcome.item_id])
         else:

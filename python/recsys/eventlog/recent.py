@@ -128,12 +128,11 @@ class RecentEvents:
         if not transaction.put(claim.digest, b"", overwrite=False, db=self._seen[turn]):
             return False
         if claim.touch is not None and claim.user_key is not None:
-            others = [
-                one
-                for one in self._touches(transaction, claim.user_key)
-                if one.item_id != claim.touch.item_id
-            ]
-            touches = sorted([claim.touch, *others], key=lambda one: -one.at)[:MAX_TOUCHES]
+            latest = {one.item_id: one for one in self._touches(transaction, claim.user_key)}
+            known = latest.pop(claim.touch.item_id, claim.touch)
+            # Events may come late and out of order.
+            touch = max(claim.touch, known, key=lambda one: one.at)
+            touches = sorted([touch, *latest.values()], key=lambda one: -one.at)[:MAX_TOUCHES]
             transaction.put(claim.user_key, _ENCODER.encode(touches), db=self._touched[turn])
         return True
 

@@ -9,7 +9,6 @@ from importlib.resources import files
 import msgspec
 
 from recsys._native import Pseudonyms
-from recsys.contracts.config import remembers_seen_items
 from recsys.contracts.events import MAX_EVENTS, RawEvents
 from recsys.contracts.problems import ProblemCode
 from recsys.eventlog.intake import UnsoundRecordError
@@ -45,7 +44,7 @@ class Events:
                 ProblemCode.INVALID_REQUEST, f"{count} records; at most {MAX_EVENTS} are taken at once"
             )
         try:
-            seen = self._state.seen if remembers_seen_items(tenant.config) else None
+            seen = self._state.seen if tenant.remembers_seen_items else None
             answer = self._state.events.take(
                 tenant.name, events, _pseudonymiser(tenant), datetime.now(UTC), seen
             )

@@ -23,11 +23,15 @@ from recsys.service.queries import Query
 
 
 class RankedList(Struct, frozen=True):
-    """What is served, and the ranking and plan (of two, the first) that warnings and counts tell of."""
+    """What is served, and the ranking and plan (of two, the first) that warnings and counts tell of.
+
+    ``is_remembered`` says that a policy of what ranked it asks what users were shown.
+    """
 
     served: ServedList
     ranked: Ranked
     plan: CompiledPlan
+    is_remembered: bool
     next_page: str | None = None
 
 
@@ -45,6 +49,7 @@ def rank_list(
     """
     first, *others = query.treatment.rankers
     plan = _plan(query, first)
+    is_remembered = plan.ranking.seen.action != "keep"
     exclude = (
         [*query.request.candidates.exclude_ids, *shown] if shown else query.request.candidates.exclude_ids
     )
@@ -58,16 +63,19 @@ def rank_list(
     ranked = _rank(query, first, plan, depth, anchors, exclude, seen)
     if not others and exploration is None:
         if query.page is None:
-            return RankedList(ranked, ranked, plan)
+            return RankedList(ranked, ranked, plan, is_remembered)
         served = _without_expired(query, ranked)
         more = _next_page(query, query.page, first, plan, ranked, anchors, exclude, seen)
-        return RankedList(served, ranked, plan, more)
+        return RankedList(served, ranked, plan, is_remembered, more)
     seed = request_seed(request_id, query.request.options.seed)
     if exploration is not None:
         has_pins = first.snapshot.has_pins
-        return RankedList(explore(ranked, exploration, query.k, seed, has_pins=has_pins), ranked, plan)
-    second = _rank(query, others[0], _plan(query, others[0]), query.k, anchors, exclude, seen)
-    return RankedList(interleave(ranked, second, query.k, seed), ranked, plan)
+        drawn = explore(ranked, exploration, query.k, seed, has_pins=has_pins)
+        return RankedList(drawn, ranked, plan, is_remembered)
+    rival = _plan(query, others[0])
+    second = _rank(query, others[0], rival, query.k, anchors, exclude, seen)
+    is_remembered |= rival.ranking.seen.action != "keep"
+    return RankedList(interleave(ranked, second, query.k, seed), ranked, plan, is_remembered)
 
 
 def _plan(query: Query, ranker: Ranker) -> CompiledPlan:

@@ -110,7 +110,7 @@ class Lists:
         warnings = list_warnings(query, made.plan, made.ranked)
         body = encode_list(query, made, warnings, request_id)
         self._log(request_id, started, query, made.served)
-        if made.plan.ranking.seen.action != "keep":
+        if made.is_remembered:
             self._remember(request_id, query, made.served)
         metrics.count_list(_kind_of(query, made), time.perf_counter() - started)
         for warning in warnings:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
-from recsys.contracts.config import TenantConfig
+from recsys.contracts.config import TenantConfig, remembers_seen_items
 from recsys.contracts.http import ListWarning
 from recsys.contracts.problems import ProblemCode
 from recsys.contracts.rules import Rule
@@ -45,6 +45,15 @@ class ServedTenant(Struct, frozen=True):
     def config(self) -> TenantConfig:
         """The config document; a snapshot may still rank by an earlier one, its own ``config``."""
         return self.documents.config
+
+    @property
+    def remembers_seen_items(self) -> bool:
+        """Whether the config, or one that an arm names, treats seen items otherwise than others."""
+        return remembers_seen_items(self.config) or any(
+            remembers_seen_items(snapshot.config)
+            for arms in self.experiments.values()
+            for snapshot in arms.snapshots.values()
+        )
 
     def snapshot(self, surface: str) -> Snapshot:
         """Return what serves a surface; raises 404 when there is no such surface, 503 when it is unusable."""
