@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 /// The seen items of one request, and what becomes of them.
 #[derive(Debug, Default)]
 pub struct Seen {
-    /// Ascending.
+    /// Ascending, each once: a caller may name an item as often as the user saw it.
     items: Vec<Ordinal>,
     damping: Option<f64>,
 }
@@ -25,6 +25,7 @@ impl Seen {
             items.extend(catalog.ordinal(id)?);
         }
         items.sort_unstable();
+        items.dedup();
         Ok(Self {
             items,
             damping: request.damping,
