@@ -20,14 +20,20 @@ from recsys.pipelines.workspace import Workspace
 FIRST, LAST = date(2017, 11, 1), date(2017, 11, 2)
 
 
-def prepare(folder: Path, first: date = FIRST, last: date = LAST) -> Workspace:
-    """Ingest the days; every third row names the segment `a`, and ranks go round from 0 to 9."""
+def prepare(
+    folder: Path, first: date = FIRST, last: date = LAST, *, session: str = "session_id"
+) -> Workspace:
+    """Ingest the days; every third row names the segment `a`, and ranks go round from 0 to 9.
+
+    Sessions are baskets, whose items all have one time, or with ``user_id`` all that a household buys.
+    """
     retail = load_retail_data()
     rows = interactions_of(retail)
     start, end = (
         datetime(day.year, day.month, day.day, tzinfo=UTC) for day in (first, last + timedelta(days=1))
     )
     rows = rows.filter((pc.field("ts") >= start) & (pc.field("ts") < end))
+    rows = rows.set_column(rows.column_names.index("session_id"), "session_id", rows[session])
     n = rows.num_rows
     rows = rows.append_column("segment", pa.array([("a", None, None)[i % 3] for i in range(n)], pa.string()))
     rows = rows.append_column("rank", pa.array([i % 10 for i in range(n)], pa.int64()))

@@ -6,6 +6,7 @@ Needs the extra `spark` and Java: `make spark` runs it, and the other targets do
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 from pyspark.sql import SparkSession
@@ -13,13 +14,19 @@ from tests.spark.retail_days import FIRST, LAST, prepare
 
 from recsys._native import Catalog, Signal
 from recsys.contracts.errors import BuildError, UsageError
-from recsys.contracts.pipeline import CoocSettings, PipelineSettings, PopularitySettings
+from recsys.contracts.pipeline import (
+    CoocSettings,
+    PipelineSettings,
+    PopularitySettings,
+    SessionSeqSettings,
+)
 from recsys.pipelines.stages import build
 from recsys.pipelines.workspace import Workspace
 from recsys.spark.engine import spark_engine
 from recsys.spark.session import spark_session
 
 TOLERANCE = 1e-6
+LONG_LAST = LAST + timedelta(days=5)
 Lists = dict[str, dict[str, float]]
 
 
@@ -35,6 +42,12 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     return prepare(tmp_path_factory.mktemp("retail"))
 
 
+@pytest.fixture(scope="module")
+def households(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """The same shop, where a session is what a household buys in a week: a sequence of baskets."""
+    return prepare(tmp_path_factory.mktemp("households"), FIRST, LONG_LAST, session="user_id")
+
+
 def lists(workspace: Workspace, kind: str) -> Lists:
     catalog = Catalog.open(str(workspace.artifact("catalog")))
     signal = Signal.open(str(workspace.artifact(kind)))
@@ -48,9 +61,11 @@ def lists(workspace: Workspace, kind: str) -> Lists:
 def both(
     workspace: Workspace, spark: SparkSession, kind: str, settings: PipelineSettings
 ) -> tuple[Lists, Lists]:
-    native = build(workspace, kind, FIRST, LAST, settings)
+    days = workspace.days(FIRST, LONG_LAST)
+    first, last = min(days), max(days)
+    native = build(workspace, kind, first, last, settings)
     ours = lists(workspace, kind)
-    on_spark = build(workspace, kind, FIRST, LAST, settings, engine=spark_engine(spark))
+    on_spark = build(workspace, kind, first, last, settings, engine=spark_engine(spark))
     assert native.is_new
     assert on_spark.is_new
     return ours, lists(workspace, kind)
@@ -79,7 +94,7 @@ def test_popularity_is_the_same(workspace: Workspace, spark: SparkSession, half_
         assert ours[key] == pytest.approx(expected, rel=TOLERANCE, abs=0)
 
 
-@pytest.mark.parametrize("normalization", ["count", "cosine", "jaccard", "lift"])
+@pytest.mark.parametrize("normalization", ["count", "cosine", "jaccard", "lift", "confidence"])
 def test_covisitation_is_the_same(workspace: Workspace, spark: SparkSession, normalization: str) -> None:
     settings = PipelineSettings(cooc=CoocSettings(normalization=normalization, top_n=20))  # type: ignore[arg-type]
     native, ours = both(workspace, spark, "cooc", settings)
@@ -87,6 +102,36 @@ def test_covisitation_is_the_same(workspace: Workspace, spark: SparkSession, nor
     if normalization == "count":
         assert native == ours
     check_same(native, ours)
+
+
+@pytest.mark.parametrize(
+    ("normalization", "decay", "max_distance"),
+    [("count", 1.0, 50), ("count", 0.8, 3), ("confidence", 0.8, 10)],
+)
+def test_session_sequence_is_the_same(
+    households: Workspace, spark: SparkSession, normalization: str, decay: float, max_distance: int
+) -> None:
+    settings = PipelineSettings(
+        session_seq=SessionSeqSettings(
+            normalization=normalization,  # type: ignore[arg-type]
+            decay=decay,
+            max_distance=max_distance,
+            top_n=50,
+        )
+    )
+    native, ours = both(households, spark, "session_seq", settings)
+    assert sum(map(len, native.values())) > 1_000
+    if decay == 1.0:
+        assert native == ours
+    check_same(native, ours)
+
+
+def test_session_sequence_follows_time_and_weights(
+    workspace: Workspace, households: Workspace, spark: SparkSession
+) -> None:
+    weighted = PipelineSettings(event_weights={"*": 2.5})
+    check_same(*both(households, spark, "session_seq", weighted))
+    assert both(workspace, spark, "session_seq", weighted) == ({}, {})  # baskets have one time: no sequence
 
 
 def test_event_weights_weigh_and_leave_out(workspace: Workspace, spark: SparkSession) -> None:
@@ -108,7 +153,7 @@ def test_event_weights_weigh_and_leave_out(workspace: Workspace, spark: SparkSes
 
 def test_what_spark_does_not_build_is_refused(workspace: Workspace, spark: SparkSession) -> None:
     engine = spark_engine(spark)
-    with pytest.raises(UsageError, match="spark builds popularity, cooc"):
+    with pytest.raises(UsageError, match="spark builds popularity, cooc, session_seq"):
         build(workspace, "content_sim", FIRST, LAST, PipelineSettings(), engine=engine)
     timed = PipelineSettings(cooc=CoocSettings(window_minutes=5.0))
     with pytest.raises(UsageError, match=r"cooc\.window_minutes"):

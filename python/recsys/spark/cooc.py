@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F  # noqa: N812  the name that the field uses
 
 from recsys.contracts.pipeline import CoocSettings
+from recsys.spark.sessions import best_pairs, item_totals, session_items
 
 
 def cooc(rows: DataFrame, settings: CoocSettings) -> DataFrame:
-    """Return (own, ordinal, score): the best ``top_n`` neighbours of every item, as the native builder has.
-
-    An item weighs in a session as its heaviest row. Of a session over the cap, as many items are drawn; the
-    draw is another than the native one.
-    """
-    one = rows.groupBy("session_id", "ordinal").agg(F.max(F.col("weight").cast("float")).alias("weight"))
-    one = one.withColumn("weight", F.col("weight").cast("double"))
-    drawn = Window.partitionBy("session_id").orderBy(F.xxhash64("session_id", "ordinal"), "ordinal")
-    one = one.withColumn("place", F.row_number().over(drawn))
-    one = one.where(F.col("place") <= settings.max_items_per_session).drop("place").persist()
+    """Return (own, ordinal, score): the best ``top_n`` neighbours of every item, as natively."""
+    one = session_items(rows, settings.max_items_per_session).persist()
     n_sessions = one.select("session_id").distinct().count()
-    totals = one.groupBy("ordinal").agg(F.sum(F.col("weight") * F.col("weight")).alias("total"))
+    totals = item_totals(one)
     other = one.select("session_id", F.col("ordinal").alias("other"), F.col("weight").alias("other_weight"))
     pairs = (
         one.join(other, "session_id")
@@ -35,9 +28,7 @@ def cooc(rows: DataFrame, settings: CoocSettings) -> DataFrame:
     if settings.normalization != "count":
         # Rounding comes before ranking, as natively: what is equal in the file is in order of ordinal.
         pairs = pairs.withColumn("score", F.col("score").cast("float"))
-    best = Window.partitionBy("own").orderBy(F.col("score").desc(), F.col("other"))
-    top = pairs.withColumn("rank", F.row_number().over(best)).where(F.col("rank") <= settings.top_n)
-    return top.select("own", F.col("other").alias("ordinal"), "score")
+    return best_pairs(pairs, settings.top_n)
 
 
 def _score(normalization: str, n_sessions: int) -> Column:
@@ -48,5 +39,6 @@ def _score(normalization: str, n_sessions: int) -> Column:
         "cosine": total / (F.sqrt(own) * F.sqrt(other)),
         "jaccard": total / (own + other - total),
         "lift": total * F.lit(float(n_sessions)) / (own * other),
+        "confidence": total / own,
     }
     return scores[normalization]

@@ -21,6 +21,7 @@ from recsys.pipelines.kinds import KINDS, BuildKind, Engine, Resources
 from recsys.spark.cooc import cooc
 from recsys.spark.interactions import read_interactions, write_items
 from recsys.spark.popularity import popularity
+from recsys.spark.session_seq import session_seq
 
 Job = Callable[[DataFrame, int, PipelineSettings], DataFrame]
 """Rows that count, the time of the last of them (Unix ms), and settings, to (key or own, ordinal, score)."""
@@ -80,6 +81,7 @@ def _build(
             key_type=KEY_TYPES[kind],
             window=window_of(int(first_ms), int(last_ms)),
             params={"engine": "spark"},
+            may_be_empty=True,  # as natively: sessions may hold no pair that has the support
         )
 
 
@@ -112,4 +114,8 @@ def _cooc(rows: DataFrame, _last_ms: int, settings: PipelineSettings) -> DataFra
     return cooc(rows, settings.cooc)
 
 
-_JOBS: dict[str, Job] = {"popularity": _popularity, "cooc": _cooc}
+def _session_seq(rows: DataFrame, _last_ms: int, settings: PipelineSettings) -> DataFrame:
+    return session_seq(rows, settings.session_seq)
+
+
+_JOBS: dict[str, Job] = {"popularity": _popularity, "cooc": _cooc, "session_seq": _session_seq}

@@ -53,12 +53,13 @@ def pack_signal(
     key_type: KeyType,
     window: Window | None = None,
     params: Mapping[str, object] | None = None,
+    may_be_empty: bool = False,
 ) -> BuildReport:
     """Write the rows of ``given`` as a signal; ``window`` and ``params`` say what they were computed from.
 
     Rows of items (or of item keys) that the catalog lacks are left out and counted. Raises
-    :class:`BuildError` for an item twice under one key and when nothing is left, and
-    :class:`~recsys.pipelines.input.errors.InputError` as reading does.
+    :class:`BuildError` for an item twice under one key and when nothing is left (unless it ``may_be_empty``
+    from the start), and :class:`~recsys.pipelines.input.errors.InputError` as reading does.
     """
     packer = SignalPacker(catalog, kind=kind, key_type=key_type)
     source = RowSource(given.files, PACK_COLUMNS, given.mapping, closed=True)
@@ -68,7 +69,7 @@ def pack_signal(
             _push(packer, table.combine_chunks())
         quarantine.check()
     rows, bad = quarantine.rows, quarantine.bad
-    if packer.unknown_items >= rows - bad:
+    if packer.unknown_items >= rows - bad and not (may_be_empty and not rows):
         raise BuildError(f"no row counts: of {rows:,} rows {packer.unknown_items:,} have an unknown item")
     given.begin("writing", None)
     out.parent.mkdir(parents=True, exist_ok=True)
