@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 import time
 
 import msgspec
@@ -14,6 +16,7 @@ from recsys.control.plane import ControlPlane
 from recsys.control.store import StoreUnavailableError
 from recsys.service.app import App
 from recsys.service.auth import DevelopmentAuthenticator
+from recsys.service.releases import Releases
 from recsys.service.state import Logs, State
 from recsys.service.watcher import Watcher
 
@@ -59,6 +62,21 @@ def test_the_threads_follow_the_store_and_the_pointers(client, tmp_path):
     manifest = publish(tmp_path, ("catalog", "popularity"))
     _wait_for(lambda: meta(client)["manifest_version"] == manifest.version)
     open_registry(tmp_path / "registry").roll_back("demo", "home")
+    _wait_for(lambda: meta(client)["manifest_version"] == manifest.parent)
+
+
+def test_a_move_by_the_command_line_is_noticed_at_once_though_object_stores_are_asked_seldom(
+    client, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(Releases, "is_local", property(lambda _: False))
+    monkeypatch.setattr("recsys.service.watcher.OBJECT_STORE_INTERVAL_S", 600.0)
+    manifest = publish(tmp_path, ("catalog", "popularity"))
+    client.watcher.refresh()
+    assert meta(client)["manifest_version"] == manifest.version
+    client.watcher.start()
+    command = [sys.executable, "-c", "from recsys.cli.main import main; main()", "manifest", "rollback"]
+    where = ["--tenant", "demo", "--surface", "home", "--data-dir", str(tmp_path)]
+    subprocess.run([*command, *where], check=True)
     _wait_for(lambda: meta(client)["manifest_version"] == manifest.parent)
 
 

@@ -34,6 +34,8 @@ FOLDER_INTERVAL_S = 0.2
 OBJECT_STORE_INTERVAL_S = 5.0
 INVALIDATE_ACTION = "cache.invalidate"
 """The audit action after which every worker compiles a tenant anew."""
+MOVE_ACTIONS = ("release.", "manifest.")
+"""How the audit actions begin after which a pointer may have moved: whoever moves one enters that last."""
 
 
 class Observer(Protocol):
@@ -162,6 +164,8 @@ class Watcher:
             state.view = kept
             return
         self._anew |= {entry.tenant for entry in changes if entry.action == INVALIDATE_ACTION}
+        if any(entry.action.startswith(MOVE_ACTIONS) for entry in changes):
+            self.poke()
         state.view = view
         if self._kept_view is not None:
             save_serving_view(view, self._kept_view)
