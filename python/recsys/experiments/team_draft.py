@@ -6,7 +6,7 @@ CIKM): the team with fewer items is next, a coin when both have as many, and tak
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 from msgspec import Struct
@@ -23,10 +23,17 @@ class Pick(Struct, frozen=True):
     place: int
 
 
-def draft_teams(a: Sequence[str], b: Sequence[str], k: int, seed: bytes) -> list[Pick]:
+def draft_teams(
+    a: Sequence[str],
+    b: Sequence[str],
+    k: int,
+    seed: bytes,
+    admits: Callable[[Team, str], bool] | None = None,
+) -> list[Pick]:
     """Return up to ``k`` picks of two rankings of item ids; the same seed gives the same list.
 
-    It ends when the team whose turn it is has nothing left: going on would credit the other one for places
+    ``admits`` is asked before an item is taken, and one that it refuses is passed over by that team. The list
+    ends when the team whose turn it is has nothing left: going on would credit the other one for places
     that it did not compete for.
     """
     coins = draw_uniforms(seed, b"team_draft", (k + 1) // 2 + 1)
@@ -43,7 +50,9 @@ def draft_teams(a: Sequence[str], b: Sequence[str], k: int, seed: bytes) -> list
         else:
             team = "b" if first == "a" else "a"
         ranking, place = rankings[team], at[team]
-        while place < len(ranking) and ranking[place] in taken:
+        while place < len(ranking) and (
+            ranking[place] in taken or (admits is not None and not admits(team, ranking[place]))
+        ):
             place += 1
         if place == len(ranking):
             break

@@ -12,7 +12,7 @@ from recsys.contracts.config import Exploration
 from recsys.contracts.http import RankedItem
 from recsys.contracts.records import ExposedItem
 from recsys.experiments.exploration import draw_list
-from recsys.experiments.team_draft import Team, draft_teams
+from recsys.experiments.team_draft import Team
 
 _ENCODER = msgspec.json.Encoder()
 _PIN = "pin:"
@@ -134,23 +134,17 @@ class ComposedList:
         return [known[id(ranked)][place] for ranked, place in self._sources]
 
 
+def pinned_places(ranked: Ranked) -> list[int]:
+    """Return the places of the pinned items of a ranking."""
+    return [
+        place
+        for place, reasons in enumerate(ranked.reasons)
+        if any(reason.startswith(_PIN) for reason in reasons)
+    ]
+
+
 def explore(ranked: Ranked, exploration: Exploration, k: int, seed: bytes, *, has_pins: bool) -> ComposedList:
     """Return a list of ``k`` drawn from a ranking; pinned items stay in their places."""
-    pinned: list[int] = []
-    if has_pins:
-        pinned = [
-            place
-            for place, reasons in enumerate(ranked.reasons)
-            if any(reason.startswith(_PIN) for reason in reasons)
-        ]
+    pinned = pinned_places(ranked) if has_pins else []
     drawn = draw_list(exploration, ranked.scores, k, seed, pinned)
     return ComposedList([(ranked, place) for place in drawn.places], propensities=drawn.propensities)
-
-
-def interleave(first: Ranked, second: Ranked, k: int, seed: bytes) -> ComposedList:
-    """Return a list of ``k`` that two rankings draft; the first is team ``a``."""
-    picks = draft_teams(first.item_ids, second.item_ids, k, seed)
-    return ComposedList(
-        [(first if pick.team == "a" else second, pick.place) for pick in picks],
-        teams=[pick.team for pick in picks],
-    )

@@ -17,7 +17,8 @@ from recsys.experiments.exploration import pool_size
 from recsys.experiments.randomness import request_seed
 from recsys.ranking.plans import CompiledPlan
 from recsys.service.arms import Ranker
-from recsys.service.composed_lists import ComposedList, ServedList, explore, interleave
+from recsys.service.composed_lists import ComposedList, ServedList, explore
+from recsys.service.interleaved_lists import TeamSettings, interleave
 from recsys.service.pages import MAX_PAGED_ITEMS, Page, microseconds, seal_page
 from recsys.service.queries import Query
 
@@ -72,14 +73,24 @@ def rank_list(
         has_pins = first.snapshot.has_pins
         drawn = explore(ranked, exploration, query.k, seed, has_pins=has_pins)
         return RankedList(drawn, ranked, plan, is_remembered)
-    rival = _plan(query, others[0])
-    second = _rank(query, others[0], rival, query.k, anchors, exclude, seen)
+    second, rival = others[0], _plan(query, others[0])
     is_remembered |= rival.ranking.seen.action != "keep"
-    return RankedList(interleave(ranked, second, query.k, seed), ranked, plan, is_remembered)
+
+    def deepen(depth: int) -> tuple[Ranked, Ranked]:
+        mine = ranked if depth == query.k else _rank(query, first, plan, depth, anchors, exclude, seen)
+        return mine, _rank(query, second, rival, depth, anchors, exclude, seen)
+
+    teams = _team(first, plan), _team(second, rival)
+    drafted, ranked_by_first = interleave(deepen, query.k, seed, teams, query.request.constraints.max_per_tag)
+    return RankedList(drafted, ranked_by_first, plan, is_remembered)
 
 
 def _plan(query: Query, ranker: Ranker) -> CompiledPlan:
     return ranker.snapshot.plan(query.segment, query.now, ranker.mode)
+
+
+def _team(ranker: Ranker, plan: CompiledPlan) -> TeamSettings:
+    return TeamSettings(ranker.snapshot.catalog, plan.ranking, ranker.snapshot.has_pins)
 
 
 def _rank(
