@@ -1,5 +1,6 @@
 """The service keeps what its OpenAPI document promises, whatever is sent."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from tests.service.processes import serving
 
 from recsys.service.openapi import build_openapi
 
-EXAMPLES = 8
+EXAMPLES = int(os.environ.get("RECSYS_TEST_EXAMPLES", "8"))
 API = schemathesis.openapi.from_dict(build_openapi())
 # Not among them: that whatever fits the schema is taken. Some rules need several fields, or are about what
 # there is.
@@ -40,7 +41,7 @@ def url(tmp_path_factory: pytest.TempPathFactory):
 @API.parametrize()
 @settings(
     max_examples=EXAMPLES,
-    derandomize=True,
+    derandomize="RECSYS_TEST_EXAMPLES" not in os.environ,
     deadline=None,
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=list(HealthCheck),
