@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from recsys.control.lmdb_store import LmdbStore
-from recsys.control.store import Table, Writer
+from recsys.control.plane import ControlPlane
+from recsys.control.store import CorruptStoreError, Table, Writer
 
 OPEN_AND_READ = """
 import sys
@@ -22,6 +23,31 @@ try:
         print(len(list(reader.scan(Table.DOCUMENTS))), "documents")
 except CorruptStoreError as error:
     print(error)
+"""
+
+
+TRUNCATE_IN_USE = """
+import os, sys
+from pathlib import Path
+from recsys.control.lmdb_store import LmdbStore
+from recsys.control.store import CorruptStoreError, Table
+store = LmdbStore(Path(sys.argv[1]))
+def count(reader):
+    return len(list(reader.scan(Table.DOCUMENTS)))
+with store.read() as reader:
+    print(count(reader), "documents")
+os.truncate(Path(sys.argv[1]) / "data.mdb", int(sys.argv[2]))
+def read():
+    with store.read() as reader:
+        count(reader)
+def back_up():
+    store.backup(Path(sys.argv[3]))
+for use in (read, back_up, lambda: store.update(count), lambda: store.wait_for_change(0, 0.0)):
+    try:
+        use()
+    except CorruptStoreError as error:
+        print(error)
+store.close()
 """
 
 
@@ -68,3 +94,34 @@ def test_file_whose_last_pages_were_never_written_is_whole(tmp_path: Path) -> No
     store.close()
     assert (tmp_path / "c" / "data.mdb").stat().st_size < pages * 4096
     assert read(tmp_path / "c") == (0, "1 documents")
+
+
+@pytest.mark.parametrize("left", [0, 4096, 40_960])
+def test_file_that_is_truncated_while_it_is_open_is_an_error_and_no_crash(tmp_path: Path, left: int) -> None:
+    file = write(tmp_path / "c")
+    size = file.stat().st_size
+    command = [sys.executable, "-c", TRUNCATE_IN_USE, str(tmp_path / "c"), str(left), str(tmp_path / "copy")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    first, *errors = done.stdout.splitlines()
+    assert first == "100 documents"
+    said = f"{file}: {left} bytes, {size} before: truncated or replaced while it was in use"
+    assert [error.startswith(said) for error in errors] == [True] * 4
+
+
+def test_file_that_is_gone_while_it_is_open_is_an_error(tmp_path: Path) -> None:
+    file = write(tmp_path / "c")
+    store = LmdbStore(tmp_path / "c")
+    file.unlink()
+    with pytest.raises(CorruptStoreError, match=r"data\.mdb: gone while it was in use"):
+        store.update(lambda writer: writer.put(Table.DOCUMENTS, b"lost", b"1"))
+    store.close()
+
+
+def test_file_that_was_emptied_is_not_taken_for_a_new_store(tmp_path: Path) -> None:
+    plane = ControlPlane.open(tmp_path / "c")
+    plane.create_tenant("demo", actor="test")
+    plane.close()
+    os.truncate(tmp_path / "c" / "data.mdb", 0)
+    with pytest.raises(CorruptStoreError, match=r"data\.mdb: empty, and was not"):
+        ControlPlane.open(tmp_path / "c")

@@ -47,4 +47,6 @@ def url(tmp_path_factory: pytest.TempPathFactory):
     suppress_health_check=list(HealthCheck),
 )
 def test_every_answer_is_one_that_the_document_describes(case, url):
-    case.call_and_validate(base_url=url, checks=CHOSEN)
+    # A batch of events keeps its good records: a record that breaks the schema is told in a 200.
+    left_out = [checks.negative_data_rejection] if case.operation.path == "/v1/events" else []
+    case.call_and_validate(base_url=url, checks=CHOSEN, excluded_checks=left_out)

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import os
 import signal
 import threading
 import time
@@ -149,3 +150,26 @@ def test_keys_roles_and_a_port_for_admins(tmp_path):
         for _ in range(10):
             assert server.ask("POST", "/v1/recommend", BODY, headers)[0] == 401
     plane.close()
+
+
+@pytest.mark.slow
+def test_a_store_that_is_truncated_under_a_running_service_stops_changes_and_not_serving(tmp_path):
+    write_tenant(tmp_path)
+    with serving(tmp_path, "--dev", "--workers", "2") as server:
+        body = {"surface": "home", "user": {"user_id": "u"}}
+        assert server.ask("POST", "/v1/recommend", body)[0] == 200
+        os.truncate(tmp_path / "control" / "data.mdb", 8192)
+        until = time.monotonic() + 10
+        while True:
+            status, ready = server.ask("GET", "/readyz")
+            (store,) = (one for one in ready["components"] if one["name"] == "control_store")
+            if not store["ok"]:
+                break
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        assert (status, ready["status"]) == (200, "degraded")
+        assert "truncated or replaced while it was in use" in store["detail"]
+        assert server.ask("PUT", "/v1/admin/tenants/demo/rules", [])[0] == 500
+        for _ in range(10):
+            assert server.ask("POST", "/v1/recommend", body)[0] == 200
+    assert server.process.returncode == 0

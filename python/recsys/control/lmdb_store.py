@@ -20,7 +20,7 @@ from pathlib import Path
 
 import lmdb
 
-from recsys.control.lmdb_truncation import is_truncated
+from recsys.control.lmdb_truncation import DATA_FILE, SizeWatch, is_truncated
 from recsys.control.store import (
     ControlError,
     CorruptStoreError,
@@ -135,6 +135,7 @@ class LmdbStore:
             if is_truncated(self._environment):
                 self._environment.close()
                 raise CorruptStoreError(f"{folder}: data.mdb is truncated: restore it from a backup")
+            self._watch = SizeWatch(folder / DATA_FILE)
             self._environment.reader_check()
             self._tables = {table: self._environment.open_db(table.encode()) for table in Table}
         except lmdb.CorruptedError as error:
@@ -149,6 +150,7 @@ class LmdbStore:
         """Open a consistent view; see :meth:`recsys.control.store.Store.read`."""
         while True:
             with self._gate.shared():
+                self._watch.check()
                 try:
                     transaction = self._environment.begin()
                 except lmdb.MapResizedError:
@@ -163,9 +165,11 @@ class LmdbStore:
         """Run a change; see :meth:`recsys.control.store.Store.update`."""
         while True:
             try:
-                with self._gate.shared(), self._environment.begin(write=True) as transaction:
-                    self._environment.reader_check()
-                    return change(_Transaction(transaction, self._tables))
+                with self._gate.shared():
+                    self._watch.check()
+                    with self._environment.begin(write=True) as transaction:
+                        self._environment.reader_check()
+                        return change(_Transaction(transaction, self._tables))
             except lmdb.MapFullError:
                 self._grow()
             except lmdb.MapResizedError:
@@ -205,8 +209,9 @@ class LmdbStore:
         try:
             folder.mkdir(parents=True, mode=0o700)
             with self._gate.shared():
+                self._watch.check()
                 self._environment.copy(str(folder), compact=True)
-            (folder / "data.mdb").chmod(FILE_MODE)
+            (folder / DATA_FILE).chmod(FILE_MODE)
         except (lmdb.Error, OSError) as error:
             raise ControlError(f"{folder}: the backup could not be written: {error}") from error
 

@@ -8,6 +8,9 @@ from pathlib import Path
 
 import lmdb
 
+from recsys.control.store import CorruptStoreError
+
+DATA_FILE = "data.mdb"
 READ_TIMEOUT_S = 600.0
 
 _READ_ALL = """
@@ -28,8 +31,35 @@ def is_truncated(environment: lmdb.Environment) -> bool:
     pages = int(environment.info()["last_pgno"]) + 1
     page_bytes = int(environment.stat()["psize"])
     folder = environment.path()
-    if (Path(folder) / "data.mdb").stat().st_size >= pages * page_bytes:
+    if (Path(folder) / DATA_FILE).stat().st_size >= pages * page_bytes:
         return False
     command = [sys.executable, "-c", _READ_ALL, folder]
     done = subprocess.run(command, capture_output=True, timeout=READ_TIMEOUT_S, check=False)
     return done.returncode != 0
+
+
+class SizeWatch:
+    """Looks, before each transaction, whether the file became smaller while it was open.
+
+    LMDB never shrinks its file, so somebody else did. What a transaction reads that was cut off while it ran
+    still kills the process.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._bytes = file.stat().st_size
+
+    def check(self) -> None:
+        """Raise :class:`CorruptStoreError` if the file was cut, or another took its place; costs 1 us."""
+        known = self._bytes
+        try:
+            size = self._file.stat().st_size
+        except OSError as error:
+            raise CorruptStoreError(f"{self._file}: gone while it was in use: {error.strerror}") from error
+        if size < known:
+            raise CorruptStoreError(
+                f"{self._file}: {size} bytes, {known} before: truncated or replaced while it was in use; "
+                "stop the service and restore the store from a backup"
+            )
+        if size > known:
+            self._bytes = size

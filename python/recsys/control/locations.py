@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from recsys.control.keys import SECRET_FILE
 from recsys.control.lmdb_store import LmdbStore
-from recsys.control.store import ControlError, Store
+from recsys.control.lmdb_truncation import DATA_FILE
+from recsys.control.store import ControlError, CorruptStoreError, Store
 
 SCHEMES = ("postgresql://", "postgres://")
 
@@ -21,6 +23,7 @@ class StoreLocation:
     def open_store(self) -> Store:
         """Open or create the store; raises :class:`ControlError`."""
         if self.url is None:
+            self._refuse_emptied()
             return LmdbStore(self.secret_folder)
         if not self.url.startswith(SCHEMES):
             raise ControlError("the store's URL is not a PostgreSQL URL (postgresql://HOST/DATABASE)")
@@ -35,6 +38,12 @@ class StoreLocation:
         except OSError as error:
             raise ControlError(f"{self.secret_folder}: cannot be made: {error.strerror}") from error
         return PostgresStore(self.url)
+
+    def _refuse_emptied(self) -> None:
+        """Raise ``CorruptStoreError`` for an empty file beside a secret, which is made after the store."""
+        file = self.secret_folder / DATA_FILE
+        if (self.secret_folder / SECRET_FILE).exists() and file.is_file() and not file.stat().st_size:
+            raise CorruptStoreError(f"{file}: empty, and was not: restore the store from a backup")
 
     def __repr__(self) -> str:
         return f"StoreLocation({str(self.secret_folder)!r}, {'a database' if self.url else 'in it'})"
