@@ -300,10 +300,10 @@ def test_a_start_while_the_store_is_down_serves_the_view_that_was_kept(client, t
     fresh = State(client.state.plane, client.state.registry, logs)
     monkeypatch.setattr(client.state.plane, "serving_view", fail)
     monkeypatch.setattr(client.state.plane, "read", fail)
-    Watcher(fresh, client.watcher._releases, kept).refresh()
+    Watcher(fresh, client.watcher._releases, client.watcher._fresh, kept).refresh()
     client.app = App(fresh, client.watcher, DevelopmentAuthenticator("demo"))
     assert meta(client) | {"request_id": ""} == before | {"request_id": ""}
     empty = State(client.state.plane, client.state.registry, logs)
-    without = Watcher(empty, client.watcher._releases, tmp_path / "none.json")
+    without = Watcher(empty, client.watcher._releases, client.watcher._fresh, tmp_path / "none.json")
     with pytest.raises(StoreUnavailableError):
         without.refresh()

@@ -15,6 +15,7 @@ from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from recsys.contracts.documents import InvalidDocument, convert, parse_json
+from recsys.contracts.fresh_popularity import FreshPopularity, check_fresh_popularity
 from recsys.contracts.http import MAX_K, Name
 from recsys.contracts.pipeline import PipelineSettings
 from recsys.contracts.rules import SegmentName
@@ -122,6 +123,7 @@ class SurfaceSettings(
     """
 
     schedule_hours: Positive | None = None
+    fresh_popularity: FreshPopularity | None = None
     segments: dict[SegmentName, RankingSettings] = {}
 
 
@@ -210,6 +212,8 @@ def read_config(document: object) -> TenantConfig:
         _check_finite(getattr(config.limits, name), f"limits.{name}")
     for surface, of_surface in config.surfaces.items():
         _check_finite(of_surface.schedule_hours, f"surfaces.{surface}.schedule_hours")
+        if of_surface.fresh_popularity is not None:
+            check_fresh_popularity(of_surface.fresh_popularity, f"surfaces.{surface}.fresh_popularity")
     return config
 
 
@@ -226,6 +230,12 @@ def resolve_ranking(config: TenantConfig, surface: str, segment: str) -> Ranking
     if "ladder" in said:
         said["ladder"] = tuple(said["ladder"])
     return replace(Ranking(), **said)
+
+
+def fresh_popularity_of(config: TenantConfig, surface: str) -> FreshPopularity | None:
+    """Return the settings of fresh popularity on a surface; ``None`` is off."""
+    settings = config.surfaces.get(surface)
+    return None if settings is None else settings.fresh_popularity
 
 
 def remembers_seen_items(config: TenantConfig) -> bool:

@@ -211,8 +211,9 @@ class RankedItem(Struct, frozen=True, omit_defaults=True):
 class ListMeta(Struct, frozen=True, omit_defaults=True):
     """What ranked the list. ``next_page`` is there when pages were asked for and the list goes on.
 
-    ``counts`` (candidates by signal, items left out by filter) come with the trace and ``full``,
-    ``timings_ms`` (milliseconds by stage) with the trace, ``filtered`` (the first 50 left out) with ``full``.
+    ``fresh_version`` names the popularity that stands in for that of the manifest, where one does. ``counts``
+    (candidates by signal, items left out by filter) come with the trace and ``full``, ``timings_ms``
+    (milliseconds by stage) with the trace, ``filtered`` (the first 50 left out) with ``full``.
     """
 
     tenant_id: str
@@ -224,6 +225,7 @@ class ListMeta(Struct, frozen=True, omit_defaults=True):
     manifest_version: str
     request_id: str
     experiment: ExperimentArm | None = None
+    fresh_version: str | None = None
     next_page: str | None = None
     timings_ms: dict[str, float] | None = None
     counts: dict[str, int] | None = None

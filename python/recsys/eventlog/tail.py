@@ -21,7 +21,11 @@ class LogTail:
 
     def read(self) -> Iterator[bytes]:
         """Yield the lines that were finished since the last time."""
-        for _, part in live_parts(self._log):
+        return (line for _, line in self.read_owned())
+
+    def read_owned(self) -> Iterator[tuple[str | None, bytes]]:
+        """As :meth:`read`, each line with the tenant of its folder, if its part lies in one."""
+        for tenant, part in live_parts(self._log):
             offset = self._offsets.get(part, 0)
             if offset == 0 and self._oldest_s is not None and (opened_at(part) or 0.0) < self._oldest_s:
                 continue
@@ -32,7 +36,7 @@ class LogTail:
                         if not line.endswith(b"\n"):
                             break
                         offset += len(line)
-                        yield line
+                        yield tenant, line
             except FileNotFoundError:
                 continue
             self._offsets[part] = offset

@@ -14,9 +14,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import get_args
 
+from msgspec import Struct
+
 from recsys import __version__
 from recsys._native import Catalog, Signal
-from recsys.contracts.config import Mode, SignalName, TenantConfig, resolve_ranking
+from recsys.contracts.config import Mode, SignalName, TenantConfig, fresh_popularity_of, resolve_ranking
 from recsys.contracts.documents import canonical_json, version_of
 from recsys.contracts.errors import ArtifactError
 from recsys.contracts.http import DEFAULT_SEGMENT
@@ -39,6 +41,13 @@ _KEYS_PER_READ = 1000
 _SIGNAL_NAMES: tuple[SignalName, ...] = get_args(SignalName)
 
 
+class FreshArtifact(Struct, frozen=True):
+    """A popularity artifact that counts what users took since the release; its version is its SHA-256."""
+
+    version: str
+    path: Path
+
+
 class Snapshot:
     """Ranks for one surface of one tenant. Threads may share it: a plan compiled twice is the same."""
 
@@ -53,27 +62,34 @@ class Snapshot:
         rules: Sequence[Rule] = (),
         config_version: str = DEFAULT_CONFIG_VERSION,
         rules_version: str = DEFAULT_RULES_VERSION,
+        fresh: FreshArtifact | None = None,
     ) -> None:
         """Open the artifacts, given by kind; the catalog is one of them, every signal is optional.
 
-        Raises :class:`ArtifactError` for a file that is not sound or that belongs to another catalog.
+        ``fresh`` takes the place of the popularity among them. Raises :class:`ArtifactError` for a file that
+        is not sound or that belongs to another catalog.
         """
         self.tenant = tenant
         self.surface = surface
         self.config = config
+        self.fresh = fresh
         self._artifacts = artifacts
         if CATALOG not in artifacts:
             raise ArtifactError(f"manifest {manifest_version} of {tenant}/{surface}: names no catalog")
         self.catalog = Catalog.open(str(artifacts[CATALOG]))
-        self.signals = _open_signals(self.catalog, artifacts)
+        self.signals = _open_signals(
+            self.catalog, artifacts if fresh is None else {**artifacts, "popularity": fresh.path}
+        )
         self.versions = Versions(
             algo_version=f"recsys-{__version__}",
             config_version=config_version,
             rules_version=rules_version,
             manifest_version=manifest_version,
+            fresh_version=None if fresh is None else fresh.version,
         )
         self.provenance = Provenance(tenant, surface, self.versions)
         self.compiled_at_s = time.time()
+        self._all_rules = rules
         self._rules = tuple(rule for rule in rules if rule.surface in (None, surface) and rule.enabled)
         if not config.flags.apply_rules:
             self._rules = ()
@@ -107,7 +123,13 @@ class Snapshot:
     def with_documents(
         self, config: TenantConfig, config_version: str, rules: Sequence[Rule], rules_version: str
     ) -> Snapshot:
-        """Return a snapshot of the same artifacts by other documents."""
+        """Return a snapshot of the same artifacts by other documents.
+
+        Fresh popularity stays where the config has the same settings of it.
+        """
+        settings = [fresh_popularity_of(one, self.surface) for one in (self.config, config)]
+        weights = [one.pipeline.event_weights for one in (self.config, config)]
+        is_same = settings[0] == settings[1] and weights[0] == weights[1]
         return Snapshot(
             self.tenant,
             self.surface,
@@ -117,7 +139,25 @@ class Snapshot:
             rules=rules,
             config_version=config_version,
             rules_version=rules_version,
+            fresh=self.fresh if is_same else None,
         )
+
+    def with_fresh(self, fresh: FreshArtifact | None) -> Snapshot:
+        """Return a snapshot that differs in its popularity alone, its plans compiled as far as this one's."""
+        versions = self.versions
+        made = Snapshot(
+            self.tenant,
+            self.surface,
+            self._artifacts,
+            manifest_version=versions.manifest_version,
+            config=self.config,
+            rules=self._all_rules,
+            config_version=versions.config_version,
+            rules_version=versions.rules_version,
+            fresh=fresh,
+        )
+        made.compile_plans_of(self, datetime.now(UTC))
+        return made
 
     def _compile(self, segment: str, now: datetime, mode: Mode | None) -> CompiledPlan:
         ranking = resolve_ranking(self.config, self.surface, segment)

@@ -18,7 +18,7 @@ from recsys.control.versions import DocumentKind, StoredDocument
 from recsys.experiments.assignment import SurfaceExperiments
 from recsys.ranking.snapshot import Snapshot
 from recsys.service.arms import Pins, SurfaceArms, pins_of
-from recsys.service.compiler import Release
+from recsys.service.compiler import FindsFresh, Release
 from recsys.service.tenants import ServedTenant
 
 
@@ -50,6 +50,7 @@ class _Wanted(Struct, frozen=True):
     surface: str
     source: PastVersions
     releases: Mapping[str, Release]
+    find_fresh: FindsFresh
 
 
 def with_experiments(
@@ -58,6 +59,7 @@ def with_experiments(
     releases: Mapping[str, Release],
     source: PastVersions,
     before: ServedTenant | None,
+    find_fresh: FindsFresh,
 ) -> ServedTenant:
     """Return the tenant with its running experiments; one that cannot be compiled is left out and logged."""
     document = _read(tenant, stored)
@@ -69,7 +71,7 @@ def with_experiments(
         if not serving:
             continue
         held = None if before is None else before.experiments.get(surface)
-        wanted = _Wanted(tenant, surface, source, releases)
+        wanted = _Wanted(tenant, surface, source, releases, find_fresh)
         known: dict[Pins, Snapshot] = {} if held is None else dict(held.snapshots)
         sound, snapshots = _compile_all(wanted, serving, current, known)
         if sound:
@@ -101,7 +103,10 @@ def _compile_all(
                     continue
                 held = known.get(pins)
                 if held is not None and _is_current(held, arm, current):
-                    snapshots[pins] = held
+                    fresh = wanted.find_fresh(
+                        held.tenant, held.surface, held.config, held.versions.manifest_version
+                    )
+                    snapshots[pins] = held if held.fresh == fresh else held.with_fresh(fresh)
                 else:
                     snapshots[pins] = _compile(wanted, arm, current)
             sound.append(experiment)
@@ -144,4 +149,5 @@ def _compile(wanted: _Wanted, arm: Arm, current: Snapshot) -> Snapshot:
         rules=rules,
         config_version=arm.config_version or documents.config_version,
         rules_version=arm.rules_version or documents.rules_version,
+        fresh=wanted.find_fresh(tenant.name, surface, config, release.version),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from recsys.contracts.errors import RecsysError
 from recsys.contracts.rules import parse_rules
 from recsys.control.tenants import Tenant
 from recsys.control.versions import DocumentKind, StoredDocument
-from recsys.ranking.snapshot import DEFAULT_CONFIG_VERSION, DEFAULT_RULES_VERSION, Snapshot
+from recsys.ranking.snapshot import DEFAULT_CONFIG_VERSION, DEFAULT_RULES_VERSION, FreshArtifact, Snapshot
 from recsys.service.tenants import ServedTenant, TenantDocuments
 
 BUILT_IN = TenantDocuments(TenantConfig(), (), DEFAULT_CONFIG_VERSION, DEFAULT_RULES_VERSION)
@@ -29,6 +29,14 @@ class Release(Struct, frozen=True):
     version: str
     artifacts: Mapping[str, Path]
     updated_at_s: float = 0.0
+
+
+FindsFresh = Callable[[str, str, TenantConfig, str], FreshArtifact | None]
+"""Tells which fresh popularity counts for a tenant's surface, under a config, of a release."""
+
+
+def _no_fresh(tenant: str, surface: str, config: TenantConfig, version: str) -> None:
+    """Nothing is fresh."""
 
 
 def read_documents(
@@ -57,11 +65,13 @@ def compile_tenant(
     before: ServedTenant | None,
     *,
     anew: bool = False,
+    find_fresh: FindsFresh = _no_fresh,
 ) -> ServedTenant:
     """Return the tenant with a snapshot for each surface of ``releases``.
 
-    A snapshot of ``before`` with the same versions is kept unless ``anew``. What cannot be compiled keeps the
-    snapshot of ``before`` and is told in ``failures``; nothing is raised.
+    ``find_fresh`` says which fresh popularity counts. A snapshot of ``before`` with the same versions is kept
+    unless ``anew``. What cannot be compiled keeps the snapshot of ``before`` and is told in ``failures``;
+    nothing is raised.
     """
     old = {} if before is None else before.snapshots
     snapshots: dict[str, Snapshot] = {}
@@ -69,12 +79,13 @@ def compile_tenant(
     released_at_s = {} if before is None else dict(before.released_at_s)
     for surface, release in releases.items():
         kept = old.get(surface)
-        if kept is not None and not anew and _is_current(kept, documents, release):
+        fresh = find_fresh(tenant.tenant_id, surface, documents.config, release.version)
+        if kept is not None and not anew and _is_current(kept, documents, release) and kept.fresh == fresh:
             snapshots[surface] = kept
             released_at_s[surface] = release.updated_at_s
             continue
         try:
-            snapshots[surface] = _compile(tenant.tenant_id, surface, documents, release, kept)
+            snapshots[surface] = _compile(tenant.tenant_id, surface, documents, release, fresh, kept)
             released_at_s[surface] = release.updated_at_s
         except RecsysError as error:
             failures[surface] = str(error)
@@ -92,7 +103,12 @@ def compile_tenant(
 
 
 def _compile(
-    tenant: str, surface: str, documents: TenantDocuments, release: Release, kept: Snapshot | None
+    tenant: str,
+    surface: str,
+    documents: TenantDocuments,
+    release: Release,
+    fresh: FreshArtifact | None,
+    kept: Snapshot | None,
 ) -> Snapshot:
     snapshot = Snapshot(
         tenant,
@@ -103,6 +119,7 @@ def _compile(
         rules=documents.rules,
         config_version=documents.config_version,
         rules_version=documents.rules_version,
+        fresh=fresh,
     )
     if kept is not None:
         snapshot.compile_plans_of(kept, datetime.now(UTC))

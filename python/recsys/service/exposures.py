@@ -52,7 +52,8 @@ class ExposureLines:
 
 def _context_members(query: Query) -> bytes:
     """Return the members of ``context``: what ranked the list, its arm, what the caller said."""
-    members = [query.snapshot.provenance.members(query.segment)]
+    provenance = query.snapshot.provenance
+    members = [provenance.members(query.segment) + provenance.fresh_member]
     if query.treatment.context_members:
         members.append(query.treatment.context_members)
     told = _told_by_caller(query.request.context)

@@ -39,9 +39,7 @@ class Health:
     def version(self, request: Request) -> Response:  # noqa: ARG002
         """The versions of the code, of the artifact format, and of every snapshot."""
         snapshots = {
-            f"{tenant.name}/{surface}": {
-                name: getattr(snapshot.versions, name) for name in snapshot.versions.__struct_fields__
-            }
+            f"{tenant.name}/{surface}": snapshot.versions.labels
             for tenant in self._state.tenants.values()
             for surface, snapshot in tenant.snapshots.items()
         }

@@ -10,6 +10,7 @@ from recsys.artifacts.cache import DEFAULT_MAX_BYTES, ArtifactCache
 from recsys.artifacts.registry import open_registry
 from recsys.control.locations import StoreLocation
 from recsys.control.plane import ControlPlane
+from recsys.service.fresh_files import FreshFiles
 from recsys.service.releases import Releases
 from recsys.service.state import State, open_logs
 from recsys.service.watcher import Watcher
@@ -31,6 +32,11 @@ class Sources(Struct, frozen=True):
         """The registry that is meant."""
         return self.registry or str(self.data_dir / "registry")
 
+    @property
+    def fresh_folder(self) -> Path:
+        """Where fresh popularity lies."""
+        return self.data_dir / "cache" / "fresh"
+
 
 def load_state(sources: Sources) -> tuple[State, Watcher]:
     """Open and compile everything once; call ``start`` of the watcher to keep it up to date.
@@ -44,7 +50,7 @@ def load_state(sources: Sources) -> tuple[State, Watcher]:
     state = State(plane, registry, open_logs(data_dir))
     # A store in a folder is always there; it has the salts, so there is no copy of it without need.
     kept_view = data_dir / "cache" / "control-view.json" if sources.store else None
-    watcher = Watcher(state, Releases(registry, cache), kept_view)
+    watcher = Watcher(state, Releases(registry, cache), FreshFiles(sources.fresh_folder), kept_view)
     try:
         watcher.refresh()
     except BaseException:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from multiprocessing.synchronize import Event
 
 import structlog
 
 from recsys.artifacts.registry import open_registry
 from recsys.contracts.errors import RecsysError
-from recsys.control.locations import StoreLocation
 from recsys.control.plane import ControlPlane
 from recsys.rows.release import find_due, make_releases
 from recsys.service.loading import Sources
@@ -19,16 +17,9 @@ RETRY_INTERVAL_S = 5.0
 ACTOR = "service"
 
 
-def start_row_releases(sources: Sources, stopping: Event) -> threading.Thread:
-    """Start the thread that follows the store until ``stopping``, and return it."""
-    thread = threading.Thread(target=_follow, args=(sources, stopping), name="row-releases", daemon=True)
-    thread.start()
-    return thread
-
-
-def _follow(sources: Sources, stopping: Event) -> None:
+def follow_rows(plane: ControlPlane, sources: Sources, stopping: Event) -> None:
+    """Follow the store until ``stopping``."""
     log = structlog.get_logger()
-    plane = ControlPlane.open(StoreLocation(sources.data_dir / "control", sources.store))
     registry = open_registry(sources.registry_url)
     scratch = sources.data_dir / "cache" / "rows"
     known, is_pending, last_error = -1, True, ""
@@ -54,4 +45,3 @@ def _follow(sources: Sources, stopping: Event) -> None:
             log.exception("rows cannot be made into releases")
             is_pending = True
             stopping.wait(RETRY_INTERVAL_S)
-    plane.close()

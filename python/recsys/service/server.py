@@ -22,9 +22,9 @@ from granian.server.mp import MPServer
 
 from recsys.contracts.errors import RecsysError
 from recsys.observability.logs import configure_logs
+from recsys.service.background import start_background_work
 from recsys.service.examples import example_requests
 from recsys.service.loading import load_state
-from recsys.service.row_releases import start_row_releases
 from recsys.service.settings import ServedRoutes, ServeSettings
 from recsys.service.worker import METRICS_VARIABLE, make_app
 
@@ -71,7 +71,7 @@ def serve(settings: ServeSettings, announce: Announce) -> None:
     threading.Thread(
         target=_announce_when_up, args=(settings, lines, announce, stopping), daemon=True
     ).start()
-    start_row_releases(settings.sources, stopping)
+    start_background_work(settings.sources, stopping)
     try:
         server.run("all" if settings.admin_port is None else "public")
     finally:

@@ -22,6 +22,7 @@ from recsys.control.serving_view import TenantView, load_serving_view, save_serv
 from recsys.control.store import StoreUnavailableError
 from recsys.service.arm_compiler import PastVersions, with_experiments
 from recsys.service.compiler import BUILT_IN, Release, compile_tenant, read_documents
+from recsys.service.fresh_files import FreshFiles
 from recsys.service.releases import Releases, SurfaceKey
 from recsys.service.state import State
 from recsys.service.tenants import ServedTenant
@@ -51,10 +52,13 @@ class Observer(Protocol):
 class Watcher:
     """Compiles the tenants of a :class:`State`, once with :meth:`refresh`, then by two threads."""
 
-    def __init__(self, state: State, releases: Releases, kept_view: Path | None = None) -> None:
+    def __init__(
+        self, state: State, releases: Releases, fresh: FreshFiles, kept_view: Path | None = None
+    ) -> None:
         """``kept_view`` is where the view of a store that may be down is kept for the next start."""
         self._state = state
         self._releases = releases
+        self._fresh = fresh
         self._kept_view = kept_view
         self._anew: set[str] = set()
         self._lock = threading.Lock()
@@ -81,6 +85,7 @@ class Watcher:
         if not self._state.tenants:
             self._releases.recall()
         self._releases.poll()
+        self._fresh.poll()
         self._compile()
 
     def poke(self) -> None:
@@ -132,7 +137,8 @@ class Watcher:
             self._compile()
 
     def _follow_pointers(self) -> None:
-        if self._releases.poll():
+        has_moved = self._releases.poll()
+        if self._fresh.poll() or has_moved:
             self._compile()
 
     def _attempt(self, work: Callable[[], None]) -> str | None:
@@ -203,8 +209,11 @@ class Watcher:
             broken = f"documents: {error}"
         # A tenant that never had documents that can be used has nothing to rank by.
         usable = {} if broken is not None and before is None else releases
-        after = compile_tenant(held.tenant, documents, usable, failures, before, anew=anew)
-        after = with_experiments(after, held.documents.get("experiments"), releases, self._versions, before)
+        after = compile_tenant(
+            held.tenant, documents, usable, failures, before, anew=anew, find_fresh=self._fresh.find
+        )
+        experiments = held.documents.get("experiments")
+        after = with_experiments(after, experiments, releases, self._versions, before, self._fresh.find)
         if broken is not None:
             after = replace(after, failures=dict(after.failures) | dict.fromkeys(releases, broken))
         for surface, reason in after.failures.items():
