@@ -20,6 +20,9 @@ RULES = [
     {"rule_id": "even", "action": "BOOST", "target_type": "TAG", "target_key": "even", "boost": 0.4},
 ]
 FOCUSED = "document.activeElement.name"
+INVALID = "document.activeElement.getAttribute('aria-invalid') === 'true'"
+FAULT = "document.getElementById(document.activeElement.id + '-fault').textContent"
+DOCUMENT = "document.querySelector('[name=document]').value"
 TEXT = "document.getElementById('main').innerText"
 
 
@@ -40,10 +43,10 @@ def test_rules_are_previewed_edited_saved_compared_and_rolled_back(tmp_path):
         browser.visit(f"{server.url}/console", "Preview")
         browser.click("Rank")
         browser.wait("document.querySelectorAll('main table').length === 2")
-        after = browser.run("document.querySelector('section[aria-label=After] tbody tr').innerText")
-        assert "i12" in after
-        assert "pin:hero" in after
-        assert "popularity" in after
+        before = browser.run("document.querySelector('section[aria-label=Before] tbody tr').innerText")
+        assert "i12" in before
+        assert "pin:hero" in before
+        assert "popularity" in before
 
         # Edit by keyboard alone; a mistake is told at its field, and nothing is saved.
         browser.visit(f"{server.url}/console#/rules", "Rules")
@@ -53,10 +56,9 @@ def test_rules_are_previewed_edited_saved_compared_and_rolled_back(tmp_path):
         browser.tab_to("Boost")
         browser.type("-3")
         browser.click("Save")
-        browser.wait("document.activeElement.getAttribute('aria-invalid') === 'true'")
+        browser.wait(INVALID)
         assert browser.run(FOCUSED) == "boost"
-        described = "document.getElementById(document.activeElement.id + '-fault').textContent"
-        assert ">= -1" in browser.run(described)
+        assert ">= -1" in browser.run(FAULT)
         assert server.ask("GET", f"{PATH}/rules")[1] == RULES[1:]
 
         # The draft, mended, is previewed before it is saved.
@@ -112,6 +114,133 @@ def test_rules_are_previewed_edited_saved_compared_and_rolled_back(tmp_path):
 
 
 @pytest.mark.slow
+def test_the_config_is_edited_by_form_and_as_text_and_its_draft_is_previewed(tmp_path):
+    write_tenant(tmp_path, rules=[])
+    with serving(tmp_path, "--dev") as server, browsing(tmp_path / "profile") as browser:
+        # A mistake is told at its field, on the surface that it is about; nothing is saved.
+        browser.visit(f"{server.url}/console#/config", "Config")
+        browser.tab_to("Surface")
+        browser.type("home")
+        browser.tab_to("MMR lambda")
+        browser.type("3")
+        browser.click("Save")
+        browser.wait(INVALID)
+        assert browser.run(FOCUSED) == "mmr_lambda"
+        assert "<= 1.0" in browser.run(FAULT)
+        assert server.ask("GET", f"{PATH}/config")[0] == 404
+        browser.type("0.5")
+        assert json.loads(browser.run(DOCUMENT)) == {"surfaces": {"home": {"mmr_lambda": 0.5}}}
+
+        # Text that is not JSON is kept, and told with its line; what has no field is shown in the text.
+        browser.run("document.querySelector('[name=document]').focus()")
+        browser.type('{"flags": {},\n oops}')
+        assert "Line 2, column 2" in browser.run(FAULT)
+        browser.click("Health")
+        browser.wait("document.querySelector('h1').textContent === 'Health'")
+        browser.click("Config")
+        browser.wait("document.querySelector('h1').textContent === 'Config'")
+        assert browser.run(DOCUMENT) == '{"flags": {},\n oops}'
+        browser.run("document.querySelector('[name=document]').focus()")
+        browser.type(json.dumps({"segmentation": [{"segment": "vip"}]}))
+        browser.click("Save")
+        browser.wait(INVALID)
+        assert "matches everyone" in browser.run(FAULT)
+        selected = "(e => e.value.slice(e.selectionStart, e.selectionEnd))(document.activeElement)"
+        assert json.loads(browser.run(selected)) == {"segment": "vip"}
+
+        # A draft that cannot be used leads back to its field; a good one is ranked before it is saved.
+        browser.type(json.dumps({"defaults": {"brand_cap": 0}}))
+        browser.click("Preview the draft")
+        browser.click("Back to the config")
+        browser.wait(f"{FOCUSED} === 'brand_cap'")
+        assert ">= 1" in browser.run(FAULT)
+        browser.type("1")
+        browser.click("Preview the draft")
+        browser.wait("document.querySelectorAll('main table').length === 2")
+        ranked = "document.querySelectorAll('section[aria-label={}] tbody tr').length"
+        assert browser.run(ranked.format("Before")) == 10
+        assert browser.run(ranked.format("After")) == 5
+        assert server.ask("GET", f"{PATH}/config")[0] == 404
+
+        # Somebody else saves in between: both are shown, and nothing is overwritten.
+        theirs = server.ask("PUT", f"{PATH}/config", {"limits": {"max_k": 50}})[1]["version"]
+        browser.click("Config")
+        browser.wait("document.querySelector('h1').textContent === 'Config'")
+        browser.click("Save")
+        browser.wait("!!document.querySelector('.notice .diff')")
+        assert server.ask("GET", f"{PATH}/config/versions")[1]["versions"][0]["version"] == theirs
+        browser.click("Keep my draft, to save over it")
+        browser.click("Save")
+        browser.wait("document.getElementById('said').innerText.includes('Saved as version 2')")
+        assert server.ask("GET", f"{PATH}/config")[1] == {"defaults": {"brand_cap": 1}}
+        assert browser.run("document.querySelector('button.main').disabled") is True
+        assert not [one for one in browser.faults if "Failed to load resource" not in one]
+
+
+LOOKS = """(() => {
+  const rgb = (text) => text.match(/[\\d.]+/g).map(Number);
+  const light = (parts) => parts.slice(0, 3).map((one) => one / 255)
+    .map((one) => (one <= 0.03928 ? one / 12.92 : ((one + 0.055) / 1.055) ** 2.4))
+    .reduce((sum, one, at) => sum + one * [0.2126, 0.7152, 0.0722][at], 0);
+  const behind = (node) => {
+    const parts = rgb(getComputedStyle(node).backgroundColor);
+    return (parts[3] ?? 1) > 0.5 || !node.parentElement ? parts : behind(node.parentElement);
+  };
+  const found = [];
+  for (const node of document.querySelectorAll('body *')) {
+    const text = [...node.childNodes].some((one) => one.nodeType === 3 && one.data.trim());
+    if (!text || !node.checkVisibility() || node.matches(':disabled, option')) continue;
+    const [a, b] = [light(rgb(getComputedStyle(node).color)), light(behind(node))].sort();
+    if ((b + 0.05) / (a + 0.05) < 4.5) found.push(`${node.tagName} ${node.textContent.slice(0, 40)}`);
+  }
+  for (const node of document.querySelectorAll('input, select, textarea, button, a')) {
+    const name = node.getAttribute('aria-label') ?? node.labels?.[0]?.textContent ?? node.textContent;
+    if (!name.trim()) found.push(`${node.outerHTML.slice(0, 80)} has no name`);
+    if (node.tabIndex > 0) found.push(`${name} is out of the order of the page`);
+  }
+  const wide = document.documentElement.scrollWidth - innerWidth;
+  return wide > 0 ? [...found, `${wide} pixels too wide`] : found;
+})()"""
+
+
+@pytest.mark.slow
+def test_pages_can_be_read_in_light_and_dark_on_a_phone_and_by_their_names(tmp_path):
+    write_tenant(tmp_path, rules=RULES, config="[config.surfaces.home]\nschedule_hours = 24")
+    with serving(tmp_path, "--dev") as server, browsing(tmp_path / "profile") as browser:
+        size = {"width": 390, "height": 800, "deviceScaleFactor": 1, "mobile": True}
+        papers = set()
+        for scheme in ("light", "dark"):
+            feature = {"name": "prefers-color-scheme", "value": scheme}
+            browser.send("Emulation.setEmulatedMedia", features=[feature])
+            for page in ("Preview", "Rules", "Config", "History", "Health"):
+                browser.send("Emulation.clearDeviceMetricsOverride")
+                browser.visit(f"{server.url}/console#/{page.lower()}", page)
+                if page == "Preview":
+                    browser.click("Rank")
+                    browser.wait("document.querySelectorAll('main table').length === 2")
+                if page == "Health":
+                    assert "✓ fresh" in browser.run(TEXT)
+                assert browser.run(LOOKS) == [], (scheme, page)
+                browser.send("Emulation.setDeviceMetricsOverride", **size)
+                assert browser.run(LOOKS) == [], (scheme, page, "phone")
+            papers.add(browser.run("getComputedStyle(document.body).backgroundColor"))
+        assert len(papers) == 2
+
+        # The keyboard goes through the page as it is read: past the head, or through it.
+        browser.send("Emulation.clearDeviceMetricsOverride")
+        browser.visit(f"{server.url}/console#/rules", "Rules")
+        browser.run("document.querySelector('.skip').focus()")
+        order = [browser.run("document.activeElement.textContent")]
+        while len(order) < 6:
+            browser.press("Tab")
+            order.append(browser.run("document.activeElement.textContent"))
+        assert order == ["Skip to the page", "Preview", "Rules", "Config", "History", "Health"]
+        browser.run("document.querySelector('.skip').focus()")
+        browser.press("Enter")
+        browser.tab_to("Add a rule", limit=2)
+
+
+@pytest.mark.slow
 def test_without_development_a_key_is_asked_for_and_a_viewer_changes_nothing(tmp_path):
     write_tenant(tmp_path, rules=RULES)
     plane = ControlPlane.open(tmp_path / "control")
@@ -137,6 +266,12 @@ def test_without_development_a_key_is_asked_for_and_a_viewer_changes_nothing(tmp
         browser.press("Enter")
         browser.wait("document.querySelector('h1').textContent === 'Rules'")
         assert browser.run("document.querySelectorAll('[name=comment]').length") == 0
+        browser.click("Config")
+        browser.wait("document.querySelector('h1').textContent === 'Config'")
+        assert browser.run("document.querySelectorAll('[name=comment]').length") == 0
+        named = "[...document.querySelectorAll('main [name]:not([name^=scope_])')]"
+        assert browser.run(f"{named}.length") > 20
+        assert browser.run(f"{named}.filter(e => !e.disabled && !e.readOnly).length") == 0
         assert browser.run("document.cookie + localStorage.length") == "0"
         browser.click("Sign out")
         browser.wait("document.querySelector('h1').textContent === 'Sign in'")
@@ -188,6 +323,12 @@ def test_a_request_is_ranked_by_versions_of_the_history_and_by_a_draft(client):
     assert before["items"][0]["item_id"] == "i12"
     assert before["meta"]["rules_version"] == first
     assert after["items"][0]["item_id"] == "i09"
+    drafted = compare(client, after={"config": {"defaults": {"brand_cap": 1}}, "rules_version": first})
+    assert drafted.json()["after"]["items"][0]["item_id"] == "i12"
+    assert (
+        drafted.json()["after"]["meta"]["config_version"]
+        != drafted.json()["before"]["meta"]["config_version"]
+    )
     refused = compare(client, before={"config_version": config})
     assert (refused.status, refused.json()["code"]) == (400, "RECSYS_INVALID_REQUEST")
     assert "max" in refused.json()["detail"] or "most 2" in refused.json()["detail"]
@@ -197,7 +338,9 @@ def test_a_request_is_ranked_by_versions_of_the_history_and_by_a_draft(client):
     ("side", "code", "detail"),
     [
         ({"rules": [{"rule_id": "x"}]}, "RECSYS_INVALID_RULES", "rules[0]"),
-        ({"rules": [], "rules_version": "a" * 64}, "RECSYS_INVALID_REQUEST", "after: give either"),
+        ({"config": {"defaults": {"mode": "x"}}}, "RECSYS_INVALID_CONFIG", "defaults.mode"),
+        ({"rules": [], "rules_version": "a" * 64}, "RECSYS_INVALID_REQUEST", "after: give either rules"),
+        ({"config": {}, "config_version": "a" * 64}, "RECSYS_INVALID_REQUEST", "after: give either config"),
         ({"rules_version": "a" * 64}, "RECSYS_RULES_NOT_FOUND", "after.rules_version"),
         ({"config_version": "a" * 64}, "RECSYS_CONFIG_NOT_FOUND", "after.config_version"),
     ],

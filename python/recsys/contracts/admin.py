@@ -138,13 +138,17 @@ class PreviewRequest(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Side(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
-    """What one list of a comparison is ranked with: versions of the history, or rules that are not put.
+    """What one list of a comparison is ranked with: versions of the history, or documents that are not put.
 
     What is not given is as it is served now.
     """
 
     config_version: Version | None = None
     rules_version: Version | None = None
+    config: Annotated[
+        msgspec.Raw | msgspec.UnsetType,
+        Meta(description="A config document, in place of `config_version`."),
+    ] = msgspec.UNSET
     rules: Annotated[
         msgspec.Raw | msgspec.UnsetType,
         Meta(description="A rules document, in place of `rules_version`."),
@@ -162,7 +166,8 @@ class CompareRequest(Struct, frozen=True, forbid_unknown_fields=True):
 class SurfaceStatus(Struct, frozen=True):
     """What serves one surface in the worker that answers; ``failure`` says why nothing newer does.
 
-    The versions are empty, and the times ``null``, while nothing is served.
+    The versions are empty, and the times ``null``, while nothing is served. ``schedule_hours`` is how often
+    a release is meant to be published, where the config says so.
     """
 
     surface: str
@@ -173,6 +178,7 @@ class SurfaceStatus(Struct, frozen=True):
     compiled_at: datetime | None
     signals: list[str]
     failure: str
+    schedule_hours: float | None = None
 
 
 class TenantStatus(Struct, frozen=True):

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import msgspec
 
 from recsys.contracts.admin import CompareRequest, PreviewRequest, Side
-from recsys.contracts.config import parse_config
+from recsys.contracts.config import parse_config, read_config
 from recsys.contracts.documents import InvalidDocument, canonical_json, parse_json, version_of
 from recsys.contracts.problems import ProblemCode
-from recsys.contracts.rules import Rule, parse_rules, read_rules
+from recsys.contracts.rules import parse_rules, read_rules
 from recsys.control.store import NotFoundError
-from recsys.control.versions import DocumentKind, StoredDocument
+from recsys.control.versions import StoredDocument
 from recsys.service.bodies import decode_body
 from recsys.service.lists import Lists
 from recsys.service.problems import ProblemError
@@ -22,6 +22,15 @@ from recsys.service.tenants import ServedTenant
 from recsys.service.transport import Request, Response, json_response
 
 T = TypeVar("T")
+RankingKind = Literal["config", "rules"]
+_INVALID: dict[RankingKind, ProblemCode] = {
+    "config": ProblemCode.INVALID_CONFIG,
+    "rules": ProblemCode.INVALID_RULES,
+}
+_MISSING: dict[RankingKind, ProblemCode] = {
+    "config": ProblemCode.CONFIG_NOT_FOUND,
+    "rules": ProblemCode.RULES_NOT_FOUND,
+}
 
 
 class AdminPreview:
@@ -37,7 +46,7 @@ class AdminPreview:
         """Rank a request twice. Nothing is stored, logged or counted."""
         body = decode_body(request, self._decoder)
         tenant = self._state.tenant(request.principal.tenant_id)
-        rules, version = _read_draft(body.rules)
+        rules, version = _read_draft(body.rules, "rules", read_rules)
         now = tenant.snapshot(body.request.surface)
         tried = now.with_rules(rules, version)
         changed = msgspec.structs.replace(tenant, snapshots={**tenant.snapshots, now.surface: tried})
@@ -68,52 +77,50 @@ class AdminPreview:
         """Return the tenant as it would be with the documents of a side, and without experiments."""
         now = tenant.snapshot(surface)
         documents, versions = tenant.documents, now.versions
-        if side.rules is not msgspec.UNSET and side.rules_version is not None:
-            raise ProblemError(ProblemCode.INVALID_REQUEST, f"{at}: give either rules or rules_version")
+        for kind in ("config", "rules"):
+            is_drafted = getattr(side, kind) is not msgspec.UNSET
+            if is_drafted and getattr(side, f"{kind}_version") is not None:
+                raise ProblemError(ProblemCode.INVALID_REQUEST, f"{at}: give either {kind} or {kind}_version")
         if side == Side():
             return msgspec.structs.replace(tenant, experiments={})
         config, config_version = now.config, versions.config_version
         rules, rules_version = documents.rules, documents.rules_version
-        if side.config_version not in (None, config_version):
-            data = self._stored(tenant.name, "config", side.config_version, ProblemCode.CONFIG_NOT_FOUND, at)
-            config, config_version = (
-                _parse(parse_config, data, ProblemCode.INVALID_CONFIG),
-                data.revision.version,
-            )
+        if side.config is not msgspec.UNSET:
+            config, config_version = _read_draft(side.config, "config", read_config)
+        elif side.config_version not in (None, config_version):
+            data = self._stored(tenant.name, "config", side.config_version, at)
+            config, config_version = _parse(parse_config, data, "config"), data.revision.version
         if side.rules is not msgspec.UNSET:
-            rules, rules_version = _read_draft(side.rules)
+            rules, rules_version = _read_draft(side.rules, "rules", read_rules)
         elif side.rules_version not in (None, rules_version):
-            data = self._stored(tenant.name, "rules", side.rules_version, ProblemCode.RULES_NOT_FOUND, at)
-            rules = _parse(parse_rules, data, ProblemCode.INVALID_RULES)
-            rules_version = data.revision.version
+            data = self._stored(tenant.name, "rules", side.rules_version, at)
+            rules, rules_version = _parse(parse_rules, data, "rules"), data.revision.version
         if (config_version, rules_version) != (versions.config_version, versions.rules_version):
             now = now.with_documents(config, config_version, rules, rules_version)
         return msgspec.structs.replace(tenant, snapshots={**tenant.snapshots, surface: now}, experiments={})
 
-    def _stored(
-        self, tenant_id: str, kind: DocumentKind, version: str | None, missing: ProblemCode, at: str
-    ) -> StoredDocument:
+    def _stored(self, tenant_id: str, kind: RankingKind, version: str | None, at: str) -> StoredDocument:
         try:
             return self._state.plane.document(tenant_id, kind, version)
         except NotFoundError as error:
-            raise ProblemError(missing, f"{at}.{kind}_version: {error}") from error
+            raise ProblemError(_MISSING[kind], f"{at}.{kind}_version: {error}") from error
 
 
-def _read_draft(data: msgspec.Raw) -> tuple[tuple[Rule, ...], str]:
-    """Return rules that are not put, and the version that they would have."""
+def _read_draft(data: msgspec.Raw, kind: RankingKind, read: Callable[[object], T]) -> tuple[T, str]:
+    """Return a document that is not put, and the version that it would have."""
     try:
-        document = parse_json(bytes(data), "rules")
-        return read_rules(document), version_of(canonical_json(document))
+        document = parse_json(bytes(data), kind)
+        return read(document), version_of(canonical_json(document))
     except InvalidDocument as error:
-        raise ProblemError(ProblemCode.INVALID_RULES, str(error)) from error
+        raise ProblemError(_INVALID[kind], str(error)) from error
 
 
-def _parse(parse: Callable[[bytes], T], stored: StoredDocument, code: ProblemCode) -> T:
+def _parse(parse: Callable[[bytes], T], stored: StoredDocument, kind: RankingKind) -> T:
     """Return a document of the history; one of an earlier release may not be valid any more."""
     try:
         return parse(stored.data)
     except InvalidDocument as error:
-        raise ProblemError(code, f"version {stored.revision.version}: {error}") from error
+        raise ProblemError(_INVALID[kind], f"version {stored.revision.version}: {error}") from error
 
 
 class _Encoded(msgspec.Struct, frozen=True):

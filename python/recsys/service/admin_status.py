@@ -34,6 +34,7 @@ class AdminStatus:
 def _describe(tenant: ServedTenant, surface: str) -> SurfaceStatus:
     snapshot, released_at_s = tenant.snapshots.get(surface), tenant.released_at_s.get(surface)
     versions = None if snapshot is None else snapshot.versions
+    settings = tenant.documents.config.surfaces.get(surface)
     return SurfaceStatus(
         surface=surface,
         config_version="" if versions is None else versions.config_version,
@@ -43,4 +44,5 @@ def _describe(tenant: ServedTenant, surface: str) -> SurfaceStatus:
         compiled_at=None if snapshot is None else datetime.fromtimestamp(snapshot.compiled_at_s, UTC),
         signals=[] if snapshot is None else sorted(snapshot.signals),
         failure=tenant.failures.get(surface, ""),
+        schedule_hours=None if settings is None else settings.schedule_hours,
     )

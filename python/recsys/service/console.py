@@ -20,7 +20,10 @@ CONSOLE_FILES = {
     "page.js": _SCRIPT,
     "diff.js": _SCRIPT,
     "preview.js": _SCRIPT,
+    "drafts.js": _SCRIPT,
+    "json_text.js": _SCRIPT,
     "rules.js": _SCRIPT,
+    "config.js": _SCRIPT,
     "history.js": _SCRIPT,
     "health.js": _SCRIPT,
 }

@@ -60,5 +60,14 @@ export async function document_(kind, empty, version) {
   }
 }
 
-/** Rules that are being edited, and not put yet. */
-export const draft = {tenant: '', document: null, match: null, changed: false};
+/** Documents that are being edited, and not put yet: one of each kind. */
+const blank = () => ({tenant: '', document: null, stored: null, match: null, changed: false, fault: '', text: null});
+export const drafts = {rules: blank(), config: blank()};
+
+/** Forgets what is edited: of a kind, or everything. */
+export function forget(kinds = Object.keys(drafts)) {
+  for (const kind of kinds) Object.assign(drafts[kind], blank());
+}
+
+/** Returns whether a document of this tenant is changed and not saved. */
+export const isChanged = (kind) => drafts[kind].changed && drafts[kind].tenant === session.tenant;

@@ -1,12 +1,13 @@
 // Signs in, and shows the page that the address names.
-import {ask, admin, draft, session} from './api.js';
+import {ask, admin, drafts, forget, session} from './api.js';
 import {field, h, notice, select} from './page.js';
+import * as config from './config.js';
 import * as health from './health.js';
 import * as history from './history.js';
 import * as preview from './preview.js';
 import * as rules from './rules.js';
 
-const PAGES = {preview, rules, history, health};
+const PAGES = {preview, rules, config, history, health};
 const main = document.getElementById('main');
 let shown = 0;
 
@@ -41,9 +42,9 @@ function signIn(fault = '') {
 
 async function head() {
   const names = session.key ? [] : [...new Set([...await tenants(), session.tenant])];
-  const change = (event) => { session.open(event.target.value, ''); Object.assign(draft, {document: null, changed: false}); render(); };
+  const change = (event) => { session.open(event.target.value, ''); forget(); render(); };
   const chosen = select(names.map((name) => [name, name]), session.tenant, {change, id: 'tenant'});
-  const leave = () => { Object.assign(draft, {document: null, changed: false}); session.close(); signIn(); };
+  const leave = () => { forget(); session.close(); signIn(); };
   document.getElementById('who').replaceChildren(...(session.key
     ? [h('span', {}, session.tenant), h('span', {class: 'badge'}, session.status.roles.join(', ')),
        h('button', {class: 'small', click: leave}, 'Sign out')]
@@ -64,7 +65,7 @@ async function render() {
     const made = await page.make();
     if (turn !== shown) return;
     document.title = `${page.title} · recsys console`;
-    main.replaceChildren(h('h1', {tabindex: '-1'}, page.title), ...made);
+    main.replaceChildren(h('h1', {tabindex: '-1'}, page.title), ...made.filter(Boolean));
     main.querySelector('h1').focus({preventScroll: true});
     page.ready?.();
   } catch (error) {
@@ -77,7 +78,7 @@ async function render() {
 }
 
 addEventListener('hashchange', (event) => { if (location.hash !== '#main') render(event); });
-addEventListener('beforeunload', (event) => { if (draft.changed) event.preventDefault(); });
+addEventListener('beforeunload', (event) => { if (Object.values(drafts).some((draft) => draft.changed)) event.preventDefault(); });
 addEventListener('recsys:reload', render);
 document.querySelector('.skip').addEventListener('click', (event) => { event.preventDefault(); main.focus(); });
 render();

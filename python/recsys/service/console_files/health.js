@@ -17,6 +17,14 @@ async function stop(experiment, problem) {
   }
 }
 
+/** Returns the age of a release, and whether that is within twice the schedule. */
+function freshness({released_at: released, schedule_hours: schedule}, now) {
+  const told = age(released, now);
+  if (!released || !schedule) return told;
+  const isFresh = Date.parse(now) - Date.parse(released) <= 2 * schedule * 3600e3;
+  return h('td', {}, `${told} `, h('span', {class: `badge ${isFresh ? 'good' : 'caution'}`}, isFresh ? '✓ fresh' : '✗ stale'), h('small', {class: 'hint'}, `every ${schedule} h is meant`));
+}
+
 export async function make() {
   const [ready, experiments, audit] = await Promise.all([ask('/readyz'), document_('experiments', {experiments: []}), admin('audit?limit=25')]);
   const {status, problem} = {status: session.status, problem: h('div')};
@@ -29,7 +37,7 @@ export async function make() {
     h('h2', {}, 'Snapshots'),
     table('What each surface serves', ['Surface', 'Release age', 'Compiled', 'Signals', 'Config', 'Rules', 'Release'], status.surfaces.map((one) => cells(
       h('td', {}, h('strong', {}, one.surface), one.failure ? h('span', {class: 'fault'}, one.failure) : null),
-      age(one.released_at, status.time), `${age(one.compiled_at, status.time)} ago`, one.signals.join(', ') || 'none',
+      freshness(one, status.time), `${age(one.compiled_at, status.time)} ago`, one.signals.join(', ') || 'none',
       short(one.config_version), short(one.rules_version), short(one.manifest_version)))),
     h('h2', {}, 'Experiments'), problem,
     listed.length ? table('Experiments', ['Experiment', 'Surface', 'Arms', 'State', 'Since (UTC)', ''], listed.map((one) => cells(one.id, one.surface,

@@ -1,5 +1,5 @@
 // What was current when, what changed in between, and the way back.
-import {admin, document_, draft, session, versions} from './api.js';
+import {admin, document_, drafts, forget, session, versions} from './api.js';
 import {showDiff} from './diff.js';
 import {cells, confirm, field, h, notice, say, select, short, table, time} from './page.js';
 
@@ -13,7 +13,7 @@ async function rollBack(path, what, version, match, problem) {
   if (comment === null) return;
   try {
     await admin(`${path}/rollback`, {method: 'POST', body: {to: version, ...(comment ? {comment} : {})}, headers: match});
-    if (path === 'rules' && !draft.changed) draft.document = null;
+    if (drafts[path] && !drafts[path].changed) forget([path]);
     say(`Rolled back ${what} to ${version.slice(0, 10)}.`);
     again();
   } catch (error) {
@@ -60,7 +60,7 @@ async function releases(surface, problem) {
 
 export async function make() {
   const problem = h('div');
-  const choice = select([['rules', 'Rules'], ['config', 'Config']], kind, {change: () => { kind = choice.value; again(); }});
+  const choice = select([['rules', 'Rules'], ['config', 'Config'], ['experiments', 'Experiments']], kind, {change: () => { kind = choice.value; again(); }});
   const surfaces = await Promise.all(session.status.surfaces.map(({surface}) => releases(surface, problem)
     .catch((error) => notice('bad', `${surface}: ${error.message}`))));
   return [h('div', {class: 'grid'}, field('Document', choice)), problem, ...await documents(problem), h('h2', {}, 'Releases'), ...surfaces];

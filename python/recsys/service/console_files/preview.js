@@ -1,5 +1,5 @@
 // One request, ranked twice, with what made each score.
-import {admin, draft, session, versions} from './api.js';
+import {admin, drafts, isChanged, session, versions} from './api.js';
 import {field, h, notice, select, short, table, cells} from './page.js';
 
 export const title = 'Preview';
@@ -45,22 +45,21 @@ export async function make() {
   const [configs, rules] = await Promise.all([versions('config'), versions('rules')]);
   const surfaces = session.status.surfaces.map((one) => [one.surface, one.surface]);
   if (!surfaces.length) return [notice('caution', 'Nothing is published for this tenant yet.')];
-  const hasDraft = draft.document !== null && draft.tenant === session.tenant;
+  const drafted = Object.keys(drafts).filter(isChanged);
   const input = (name, attributes = {}) => h('input', {name, value: kept[name] ?? '', ...attributes});
   const surface = select(surfaces, surfaces.some(([name]) => name === kept.surface) ? kept.surface : undefined);
   const f = {segment: input('segment'), k: input('k', {type: 'number', min: '1', max: '50', required: true}),
     user_id: input('user_id', {required: true}), anchors: input('anchors'), locale: input('locale'),
     country: input('country'), device: input('device'), now: input('now', {placeholder: '2026-01-31T12:00:00Z'})};
-  const side = (isAfter) => ({
-    config: select(choices(configs)),
-    rules: select([...choices(rules), ...(isAfter && hasDraft ? [['draft', 'The draft being edited']] : [])],
-      isAfter && hasDraft ? 'draft' : isAfter && rules.length > 1 ? rules.find((one) => !one.is_current)?.version : ''),
-  });
+  const previous = drafted.length || rules.length < 2 ? '' : rules.find((one) => !one.is_current)?.version ?? '';
+  const chosenBy = (kind, history, isAfter) => {
+    const mayDraft = isAfter && drafted.includes(kind);
+    return select([...choices(history), ...(mayDraft ? [['draft', 'The draft being edited']] : [])], mayDraft ? 'draft' : isAfter || kind === 'config' ? '' : previous);
+  };
+  const side = (isAfter) => ({config: chosenBy('config', configs, isAfter), rules: chosenBy('rules', rules, isAfter)});
   const before = side(false), after = side(true), results = h('div', {'aria-live': 'polite'});
-  const named = ({config, rules: chosen}) => ({
-    ...(config.value ? {config_version: config.value} : {}),
-    ...(chosen.value === 'draft' ? {rules: draft.document} : chosen.value ? {rules_version: chosen.value} : {}),
-  });
+  const named = (sides) => Object.fromEntries(Object.entries(sides).filter(([, chosen]) => chosen.value).map(([kind, chosen]) => (
+    chosen.value === 'draft' ? [kind, drafts[kind].document] : [`${kind}_version`, chosen.value])));
   const run = async (event) => {
     event?.preventDefault();
     for (const [name, control] of Object.entries(f)) kept[name] = control.value;
@@ -79,9 +78,10 @@ export async function make() {
     } catch (error) {
       const at = Object.keys(f).find((name) => error.message.includes(`.${name}\``) || error.message.startsWith(`${name} `));
       if (at) { f[at].fault(error.message); f[at].focus(); }
-      const toRules = error.code === 'RECSYS_INVALID_RULES' ? h('p', {}, h('a', {href: '#/rules'}, 'Back to the rules')) : null;
-      if (toRules) draft.fault = error.message;
-      results.replaceChildren(notice('bad', error.message, toRules));
+      const broken = {RECSYS_INVALID_RULES: 'rules', RECSYS_INVALID_CONFIG: 'config'}[error.code];
+      const isDraft = broken && after[broken].value === 'draft' && !error.message.startsWith('version ');
+      if (isDraft) drafts[broken].fault = error.message;
+      results.replaceChildren(notice('bad', error.message, isDraft ? h('p', {}, h('a', {href: `#/${broken}`}, `Back to the ${broken}`)) : null));
     }
     results.removeAttribute('aria-busy');
   };
@@ -93,10 +93,10 @@ export async function make() {
   h('div', {class: 'two'}, ...[['Before', before], ['After', after]].map(([name, chosen]) => h('fieldset', {class: 'plain'},
     h('legend', {}, name), h('div', {class: 'grid'}, field('Config', chosen.config), field('Rules', chosen.rules))))),
   h('div', {class: 'row'}, h('button', {class: 'main'}, 'Rank')));
-  pending = hasDraft ? run : null;
+  pending = drafted.length ? run : null;
   return [h('p', {class: 'muted'}, 'What a request would be answered with, by two sets of versions. Nothing is stored or logged.'), form, results];
 }
 
 let pending = null;
-/** Coming from the editor, shows at once what the draft does. */
+/** Coming from an editor, shows at once what the draft does. */
 export const ready = () => pending?.();

@@ -1,6 +1,6 @@
 // Edits the rules. What is edited stays a draft, in this tab, until it is saved.
-import {admin, document_, draft, session} from './api.js';
-import {showDiff} from './diff.js';
+import {drafts, session} from './api.js';
+import {change, open as begin, pointAgain, saving} from './drafts.js';
 import {cells, field, h, notice, say, select, table} from './page.js';
 
 export const title = 'Rules';
@@ -8,15 +8,8 @@ const MAX_SHOWN = 200;
 const ACTIONS = ['PIN', 'BLOCK', 'BOOST'], TARGETS = ['ITEM', 'TAG', 'BRAND', 'CATEGORY'];
 const pairs = (names) => names.map((name) => [name, name]);
 const rulesOf = () => (Array.isArray(draft.document) ? draft.document : draft.document.rules);
-const copy = (value) => JSON.parse(JSON.stringify(value));
-let opened = null, wanted = '', place, problem, saver, stored;
-
-async function load() {
-  const {content, match} = await document_('rules', []);
-  stored = content;
-  Object.assign(draft, {tenant: session.tenant, document: copy(content), match, changed: false, fault: ''});
-  opened = null;
-}
+const draft = drafts.rules;
+let opened = null, wanted = '', place, problem, saver;
 
 /** The fields of a rule: name, label, how it is shown, hint, and what its text means (undefined: left out). */
 const text = (value) => value || undefined;
@@ -38,10 +31,7 @@ const FIELDS = [
   ['description', 'Description', 'input', '', text],
 ];
 
-function changed() {
-  draft.changed = true;
-  saver();
-}
+const changed = () => change('rules', saver);
 
 function editor(rule) {
   const off = !session.edits;
@@ -107,60 +97,26 @@ function point(message) {
   if (rule) open(rule, found[2] ?? (missing || 'rule_id'))?.fault?.(found[3] ?? message);
 }
 
-async function conflict(message) {
-  const theirs = await document_('rules', []);
-  const mine = h('button', {type: 'button', click: () => { draft.match = theirs.match; problem.replaceChildren(notice('caution', 'Saving now replaces what somebody else saved.')); }}, 'Keep my draft, to save over it');
-  const yours = h('button', {type: 'button', click: async () => { await load(); problem.replaceChildren(); list(); saver(); }}, 'Drop my draft');
-  problem.replaceChildren(notice('bad', h('strong', {}, 'Somebody else has changed the rules. '), message, h('p', {}, 'From theirs (−) to your draft (+):'),
-    showDiff(theirs.content, draft.document), h('div', {class: 'row'}, yours, mine)));
-  yours.focus();
-}
-
 export async function make() {
-  if (draft.document === null || draft.tenant !== session.tenant || !draft.changed) await load();
+  await begin('rules');
+  opened = null;
   place = h('div'); problem = h('div');
-  const comment = h('input', {name: 'comment', maxlength: '500'});
-  const save = h('button', {class: 'main'}, 'Save'), undo = h('button', {type: 'button'}, 'Drop the draft');
-  const changes = h('div');
-  saver = () => { save.disabled = undo.disabled = !draft.changed; if (!draft.changed) changes.replaceChildren(); };
-  const store = async (event) => {
-    event.preventDefault();
-    problem.replaceChildren();
-    save.disabled = true;
-    try {
-      const query = comment.value ? `?comment=${encodeURIComponent(comment.value)}` : '';
-      const {content} = await admin(`rules${query}`, {method: 'PUT', body: draft.document, headers: draft.match});
-      comment.value = '';
-      await load();
-      list();
-      say(`Saved as version ${content.number}.`);
-    } catch (error) {
-      if (error.code === 'RECSYS_VERSION_MISMATCH') await conflict(error.message);
-      else point(error.message);
-    }
-    saver();
-  };
-  undo.addEventListener('click', async () => { await load(); problem.replaceChildren(); list(); saver(); say('The draft is dropped.'); });
+  saver = saving('rules', page);
   const add = () => {
-    const rule = {rule_id: `rule-${rulesOf().length + 1}`, action: 'BOOST', target_type: 'TAG'};
+    const taken = new Set(rulesOf().map((rule) => rule.rule_id));
+    let number = rulesOf().length + 1;
+    while (taken.has(`rule-${number}`)) number++;
+    const rule = {rule_id: `rule-${number}`, action: 'BOOST', target_type: 'TAG'};
     rulesOf().push(rule);
     changed();
     open(rule).select();
   };
   const search = h('input', {type: 'search', name: 'search', value: wanted, input: () => { wanted = search.value.toLowerCase(); list(); }});
-  const show = (event) => { event.preventDefault(); changes.replaceChildren(showDiff(stored, draft.document)); };
   list();
-  saver();
   const bar = h('div', {class: 'row'}, h('div', {class: 'grow'}, field('Search', search)), session.edits ? h('button', {type: 'button', click: add}, 'Add a rule') : null);
-  if (!session.edits) return [h('p', {class: 'muted'}, 'Your role sees the rules; an operator changes them.'), bar, problem, place];
-  return [h('p', {class: 'muted'}, 'Changes are a draft until they are saved. What is blocked never comes back by any rule.'), bar, problem, place,
-    h('form', {class: 'panel', submit: store}, h('div', {class: 'grid'}, field('Comment', comment, 'Why; kept in the history', 'wide')),
-      h('div', {class: 'row'}, save, h('button', {type: 'button', click: () => { location.hash = '#/preview'; }}, 'Preview the draft'),
-        h('button', {type: 'button', click: show}, 'Show the changes'), undo), changes)];
+  return [h('p', {class: 'muted'}, session.edits ? 'Changes are a draft until they are saved. What is blocked never comes back by any rule.'
+    : 'Your role sees the rules; an operator changes them.'), bar, problem, place, saver.panel];
 }
 
-/** Coming back from a preview of a broken draft, points at its error. */
-export function ready() {
-  if (draft.fault) point(draft.fault);
-  draft.fault = '';
-}
+const page = {get problem() { return problem; }, list: () => { opened = null; list(); }, point};
+export const ready = () => pointAgain('rules', page);
