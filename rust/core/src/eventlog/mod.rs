@@ -9,13 +9,17 @@
 //! are compared over a whole log, 64 where within one request); contexts, of which a log has few different ones,
 //! are given once each, under the hash that the rows name.
 
+mod cursor;
+mod plain;
 mod record;
 mod rows;
+mod shape;
 mod time;
 
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 
+use memchr::memchr;
 use rayon::prelude::*;
 
 pub use rows::{Context, Rows, Strings};
@@ -130,7 +134,9 @@ impl Scanner {
         let mut doubts = Vec::new();
         let mut lines = 0;
         let mut start = 0;
-        for line in piece.split_inclusive(|byte| *byte == b'\n') {
+        while start < piece.len() {
+            let length = memchr(b'\n', &piece[start..]).map_or(piece.len() - start, |at| at + 1);
+            let line = &piece[start..start + length];
             let outcome = record::read(self.role, line, &mut rows);
             let is_sound = outcome.is_some_and(|facts| {
                 facts.is_plain && (self.oldest_us..=self.newest_us).contains(&facts.ts_us)
@@ -156,7 +162,7 @@ fn split(block: &[u8], n: usize) -> Vec<(usize, &[u8])> {
     let mut start = 0;
     for number in 1..=n {
         let wanted = (block.len() * number / n).max(start);
-        let end = match block[wanted..].iter().position(|byte| *byte == b'\n') {
+        let end = match memchr(b'\n', &block[wanted..]) {
             Some(length) if number < n => wanted + length + 1,
             _ => block.len(),
         };

@@ -1,15 +1,9 @@
-//! The shape of each record, and what of it goes into the rows.
+//! What of each record goes into the rows.
 
-use std::borrow::Cow;
-use std::fmt;
-use std::marker::PhantomData;
-
-use serde::Deserialize;
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{Deserializer, Error, MapAccess, Visitor};
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::rows::{Content, Pairs, Rows};
+use super::rows::{Content, Rows};
+use super::shape::{Assignment, Exposure, Object, Outcome, RankList, Text, parse};
 use super::{Role, time};
 
 /// A longer list is doubtful: what looks for repeated items takes time that grows with the square of its length.
@@ -24,131 +18,6 @@ pub struct Facts {
     pub is_plain: bool,
 }
 
-/// A string that is borrowed from the line when it has no escapes.
-#[derive(Deserialize)]
-struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
-
-/// A `T` that stands as an object: derived readers would take an array of its fields too.
-struct Object<T>(T);
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct OfMap<T>(PhantomData<T>);
-        impl<'de, T: Deserialize<'de>> Visitor<'de> for OfMap<T> {
-            type Value = T;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
-                T::deserialize(MapAccessDeserializer::new(map))
-            }
-        }
-        deserializer.deserialize_map(OfMap(PhantomData)).map(Self)
-    }
-}
-
-/// A context, its keys in order and each once.
-struct Keyed<'a>(Pairs<'a>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for Keyed<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct OfMap;
-        impl<'de> Visitor<'de> for OfMap {
-            type Value = Keyed<'de>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object of strings")
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut pairs = Vec::with_capacity(8);
-                while let Some((key, value)) = map.next_entry::<Text<'de>, Text<'de>>()? {
-                    pairs.push((key.0, value.0));
-                }
-                pairs.sort_unstable();
-                if pairs.windows(2).any(|pair| pair[0].0 == pair[1].0) {
-                    return Err(A::Error::custom("a key occurs twice"));
-                }
-                Ok(Keyed(pairs))
-            }
-        }
-        deserializer.deserialize_map(OfMap)
-    }
-}
-
-#[derive(Deserialize)]
-struct Item<'a> {
-    #[serde(borrow)]
-    item_id: Text<'a>,
-    rank: i64,
-    propensity: Option<f64>,
-    logging_propensity: Option<f64>,
-    target_propensity: Option<f64>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Exposure<'a> {
-    #[serde(borrow)]
-    request_id: Text<'a>,
-    #[serde(borrow)]
-    user_id: Text<'a>,
-    #[serde(borrow)]
-    ts: Text<'a>,
-    #[serde(borrow)]
-    items: Vec<Object<Item<'a>>>,
-    #[serde(borrow)]
-    context: Option<Keyed<'a>>,
-    latency_ms: Option<f64>,
-    error: Option<bool>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Outcome<'a> {
-    #[serde(borrow)]
-    request_id: Text<'a>,
-    #[serde(borrow)]
-    user_id: Text<'a>,
-    #[serde(borrow)]
-    item_id: Text<'a>,
-    #[serde(borrow)]
-    event_type: Text<'a>,
-    #[serde(borrow)]
-    ts: Text<'a>,
-    value: Option<f64>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Assignment<'a> {
-    #[serde(borrow)]
-    experiment_id: Text<'a>,
-    #[serde(borrow)]
-    variant: Text<'a>,
-    #[serde(borrow)]
-    request_id: Text<'a>,
-    #[serde(borrow)]
-    user_id: Text<'a>,
-    #[serde(borrow)]
-    ts: Text<'a>,
-    #[serde(borrow)]
-    context: Option<Keyed<'a>>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RankList<'a> {
-    #[serde(borrow)]
-    request_id: Text<'a>,
-    #[serde(borrow)]
-    user_id: Text<'a>,
-    #[serde(borrow)]
-    ts: Text<'a>,
-    #[serde(borrow)]
-    items: Vec<Text<'a>>,
-    #[serde(borrow)]
-    context: Option<Keyed<'a>>,
-}
-
 /// Reads one line into `rows`; `None`, and nothing added, when it has not the shape of a record of `role`.
 pub fn read(role: Role, line: &[u8], rows: &mut Rows) -> Option<Facts> {
     match role {
@@ -157,12 +26,6 @@ pub fn read(role: Role, line: &[u8], rows: &mut Rows) -> Option<Facts> {
         Role::Assignments => add_assignment(parse(line)?, rows),
         Role::Ranklists => add_ranklist(parse(line)?, rows),
     }
-}
-
-fn parse<'a, T: Deserialize<'a>>(line: &'a [u8]) -> Option<T> {
-    serde_json::from_slice::<Object<T>>(line)
-        .ok()
-        .map(|object| object.0)
 }
 
 fn add_exposure(mut record: Exposure<'_>, rows: &mut Rows) -> Option<Facts> {
@@ -295,7 +158,7 @@ fn is_given(texts: &[&Text<'_>]) -> bool {
 /// Whether this is 64 lower-case hexadecimal characters.
 fn is_pseudonym(user_id: &str) -> bool {
     user_id.len() == 64
-        && user_id
-            .bytes()
-            .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+        && user_id.bytes().fold(true, |is_hex, byte| {
+            is_hex & matches!(byte, b'0'..=b'9' | b'a'..=b'f')
+        })
 }

@@ -195,9 +195,10 @@ impl Content {
 
     /// -0 and 0 are one number; absence is none.
     pub(super) fn optional(&mut self, value: Option<f64>) {
-        let bits = value.map(|value| if value == 0.0 { 0 } else { value.to_bits() });
-        self.0.push(u8::from(bits.is_some()));
-        self.number(bits.unwrap_or(0));
+        self.0.push(u8::from(value.is_some()));
+        if let Some(value) = value {
+            self.number(if value == 0.0 { 0 } else { value.to_bits() });
+        }
     }
 
     /// Adds a context to content and rows; the clock counts as content but not for the context's id.

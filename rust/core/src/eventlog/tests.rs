@@ -141,3 +141,122 @@ fn other_records_have_their_columns() {
         1
     );
 }
+
+mod quick_reader {
+    use std::fmt::Debug;
+
+    use proptest::prelude::*;
+    use serde::Deserialize;
+
+    use super::super::plain::{self, Plain};
+    use super::super::shape::{Assignment, Exposure, Outcome, RankList, parse_any};
+
+    const LINES: [&str; 4] = [
+        r#"{"request_id":"r","user_id":"u","ts":"2026-01-01T00:00:00Z","items":[{"item_id":"a","rank":1,"propensity":0.25,"logging_propensity":null},{"item_id":"b","rank":2,"target_propensity":1e-3}],"context":{"surface":"home","b":"é"},"latency_ms":12,"error":false}"#,
+        r#"{ "request_id": "r", "user_id": "u", "item_id": "a", "event_type": "click", "ts": "2026-01-01T00:00:00Z", "value": -0.5 }"#,
+        r#"{"experiment_id":"x","variant":"B","request_id":"r","user_id":"u","ts":"2026-01-01T00:00:00Z","context":{}}"#,
+        r#"{"request_id":"r","user_id":"u","ts":"2026-01-01T00:00:00Z","items":["b","a"],"context":null}"#,
+    ];
+    const PIECES: [&str; 32] = [
+        "null",
+        "0",
+        "-0",
+        "-1",
+        "01",
+        "1.",
+        ".5",
+        "1e999",
+        "1E+2",
+        "1e",
+        "NaN",
+        "true",
+        "\"\"",
+        "\"a\"",
+        "[]",
+        "{}",
+        ",",
+        ":",
+        "}",
+        "]",
+        "\"",
+        "\\\"",
+        "\\u0061",
+        "\u{0}",
+        "\u{1f}",
+        "\u{7f}",
+        "é",
+        " ",
+        "\t",
+        "\u{a0}",
+        "1234567890123456",
+        "123456789012345678901",
+    ];
+
+    /// Whether the quick reader takes `line`, which the other must then read the same.
+    fn is_taken<'a, T>(line: &'a str) -> bool
+    where
+        T: Plain<'a> + Deserialize<'a> + PartialEq + Debug,
+    {
+        let quick = plain::read::<T>(line);
+        let is_taken = quick.is_some();
+        if is_taken {
+            assert_eq!(quick, parse_any::<T>(line), "{line}");
+        }
+        is_taken
+    }
+
+    fn is_taken_as(role: usize, line: &str) -> bool {
+        match role {
+            0 => is_taken::<Exposure>(line),
+            1 => is_taken::<Outcome>(line),
+            2 => is_taken::<Assignment>(line),
+            _ => is_taken::<RankList>(line),
+        }
+    }
+
+    #[test]
+    fn plain_lines_are_taken() {
+        for (role, line) in LINES.iter().enumerate() {
+            assert!(is_taken_as(role, line), "{line}");
+            assert!(is_taken_as(role, &format!("{line}\r\n")), "{line}");
+            assert!(!is_taken_as(role, &line[..line.len() - 1]), "{line}");
+            assert!(!is_taken_as(role, &format!("{line}{line}")), "{line}");
+            let twice = line.replacen('{', r#"{"request_id":"r","#, 1);
+            assert!(!is_taken_as(role, &twice), "{line}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_taken_is_read_the_same(
+            role in 0..4_usize,
+            edits in prop::collection::vec((0..300_usize, 0..5_usize, prop::sample::select(&PIECES[..])), 0..3),
+        ) {
+            let mut line: Vec<char> = LINES[role].chars().collect();
+            for (start, length, piece) in edits {
+                let start = start.min(line.len());
+                let end = (start + length).min(line.len());
+                line.splice(start..end, piece.chars());
+            }
+            is_taken_as(role, &line.into_iter().collect::<String>());
+        }
+
+        #[test]
+        fn numbers_are_read_the_same(value in any::<f64>(), whole in any::<i64>(), digits in "-?[0-9]{1,20}(\\.[0-9]{1,20})?(e-?[0-9]{1,3})?") {
+            for text in [format!("{value:?}"), format!("{value:e}"), whole.to_string(), digits] {
+                let line = LINES[1].replace("-0.5", &text);
+                is_taken_as(1, &line);
+                is_taken_as(0, &LINES[0].replace("0.25", &text).replace("12", &text));
+                is_taken_as(0, &LINES[0].replace(r#""rank":2"#, &format!(r#""rank":{text}"#)));
+            }
+        }
+
+        #[test]
+        fn texts_are_read_the_same(text in "[ -~\u{80}-\u{2ff}]{0,40}", at in 0..40_usize, odd in any::<char>()) {
+            let mut text: Vec<char> = text.chars().collect();
+            text.insert(at.min(text.len()), odd);
+            let text: String = text.into_iter().collect();
+            is_taken_as(0, &LINES[0].replace("home", &text).replace("\"a\"", &format!("\"{text}\"")));
+        }
+    }
+}
