@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from recsys.contracts.errors import EvaluationError
 from recsys.contracts.reports import (
@@ -30,6 +31,7 @@ from recsys.evaluation.report.offline import offline_story
 from recsys.evaluation.report.provenance import new_report
 from recsys.evaluation.report.story import Badge, Column, Fact, Section, Story, Table
 from recsys.evaluation.report.svg import printable, short
+from recsys.evaluation.report.verdicts import effect_badge, gates_in_words
 from recsys.evaluation.report.write import write_report
 
 HOSTILE = "<script>alert('x')</script> $\\frac{ | [a](b) & \" \x07日本"
@@ -85,7 +87,7 @@ def charts(label=HOSTILE):
         forest("Effects", [Effect(label, 0.1, -0.1, 0.3), Effect("b", 1, 0.5, 1.5, "good", (0.2, 1.8))]),
         running("Over time", days, [0.5] * 11, spans, [(0.0, 1.0)] * 11),
         slices("By slice", [label, "b"], {label: [0.1, 0.2], "c": [0.2, 0.3]}, is_percent=True),
-        histogram("Weights", [0.0, 0.5, 1.0], [3, 9], label="weight", mark=1.0),
+        histogram("Weights", [0.0, 0.5, 1.0], [3, 9], label="weight", counted="rows", mark=1.0),
         funnel("Joins", [("outcomes", 10), (label, 7)]),
     )
 
@@ -223,7 +225,12 @@ def test_a_folder_that_cannot_be_written_is_named_and_nothing_is_left(tmp_path):
 
 @pytest.mark.parametrize(
     ("verdicts", "expected"),
-    [([], "not_configured"), (["pass", "fail"], "fail"), (["pass", "not_configured"], "pass")],
+    [
+        ([], "not_configured"),
+        (["pass", "fail"], "fail"),
+        (["pass", "not_configured"], "pass"),
+        (["pass", "hold", "not_reached"], "fail"),
+    ],
 )
 def test_the_verdict_is_that_of_the_gates(verdicts, expected):
     gates = [GateResult("g", verdict, "") for verdict in verdicts]
@@ -252,3 +259,27 @@ def test_offline_story_leads_with_the_first_comparison():
     assert got.lead is not None
     assert not Page(render_html(report, got)).all("script")
     assert "2 slices are too small to show" in render_markdown(report, got)
+    assert got.verdict == Badge("Better", "good")
+    by_chance = replace(payload.comparison[0], p_value_holm=0.3)
+    told = offline_story(report, replace(payload, comparison=[by_chance]))
+    assert told.verdict.text == "No difference shown"
+    assert "by Holm" in told.headline
+
+
+@pytest.mark.parametrize(
+    ("gates", "low", "high", "expected"),
+    [
+        (["pass"], -0.1, 0.2, "No difference shown"),
+        (["pass"], 0.1, 0.2, "Better"),
+        ([], -0.2, -0.1, "Worse"),
+        (["pass", "hold"], 0.1, 0.2, "Inconclusive"),
+        (["hold", "fail"], 0.1, 0.2, "Fail"),
+    ],
+)
+def test_a_page_is_headed_by_what_was_found_once_its_gates_pass(gates, low, high, expected):
+    report = header(gates=[GateResult("p95_latency", verdict, "") for verdict in gates])
+    badge = effect_badge(report, low, high)
+    assert badge.text == expected
+    assert (badge.tone == "good") == (expected == "Better")
+    assert effect_badge(report, -high, -low, lower_is_better=True) == badge
+    assert ("p95 latency fails" in gates_in_words(report)) == ("fail" in gates)

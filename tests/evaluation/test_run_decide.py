@@ -105,6 +105,17 @@ def test_each_gate_gives_its_exit_code(
     assert stopped_at(json.loads(capsys.readouterr().out)) == [gate]
 
 
+def test_a_gate_that_holds_says_hold_in_the_report(case: Case) -> None:
+    case.edit_plan("minimum_effect = 0.001", "minimum_effect = 0.2")
+    assert case.write()[0] == 2
+    report = json.loads((case.folder / "r" / "report.json").read_text())
+    verdicts = ["pass", "pass", "pass", "hold", "not_reached"]
+    assert [gate["verdict"] for gate in report["gates"]] == verdicts
+    assert report["summary"]["executive"]["decision"] == "fail"
+    page = (case.folder / "r" / "report.html").read_text()
+    assert '<li class="hold"><b>primary metric</b> <span class="mark">hold</span>' in page
+
+
 def test_defective_logs_fail_before_anything_is_measured(case: Case) -> None:
     case.exposures[3] = case.exposures[3][:40] + "\n"
     code, decision = case.write()

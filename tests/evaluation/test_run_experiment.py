@@ -92,7 +92,7 @@ def test_the_gist_is_printed_with_the_numbers_of_the_report(
     ]
     assert run(["eval", "experiment", *options(logs), *chosen]) == 0
     printed = capsys.readouterr().out
-    assert printed.startswith("Pass: ctr goes from")
+    assert printed.startswith("Better: ctr goes from")
     assert "gate error rate: pass" in printed
 
 

@@ -16,6 +16,7 @@ from recsys.contracts.patterns import SHA256
 
 Mode = Literal["offline", "experiment", "ope", "interleaving", "aa-check"]
 Verdict = Literal["pass", "fail", "not_configured"]
+GateVerdict = Literal["pass", "hold", "fail", "not_reached", "not_configured"]
 Sha256 = Annotated[str, Meta(pattern=SHA256)]
 Setting = str | int | float | bool | None | list[str | int | float]
 
@@ -43,10 +44,12 @@ class Summary(Struct, frozen=True):
 
 
 class GateResult(Struct, frozen=True):
-    """One gate: its name, whether it held, and the numbers that say so in a sentence."""
+    """One gate: its name, what it says, and the numbers that say so in a sentence; ``hold`` is inconclusive,
+    and a gate behind one that stopped is ``not_reached``.
+    """
 
     name: str
-    verdict: Verdict
+    verdict: GateVerdict
     detail: str
 
 

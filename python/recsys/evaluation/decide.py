@@ -102,7 +102,9 @@ def decide(plan: Plan, evidence: Evidence) -> Decision:
     gates: list[GateResult] = []
     for name, gate in _GATES:
         is_reached = _all_pass(gates)
-        gates.append(gate(plan, evidence) if is_reached else _result(name, "not_reached", "not reached"))
+        gates.append(
+            gate(plan, evidence) if is_reached else _result(name, "not_reached", "a gate before it stopped")
+        )
     stopped = next((gate for gate in gates if gate.status != "pass"), None)
     decision: DecisionKind = "ship"
     if stopped is not None:
@@ -169,16 +171,22 @@ def _primary_metric(plan: Plan, evidence: Evidence) -> GateResult:
     name, least = primary.name, primary.minimum_effect
     effect = evidence.metrics[name]
     numbers = {"value": effect.value, "low": effect.low, "high": effect.high, "minimum_effect": least}
-    span = f"{name} {effect.value:+.4g} [{effect.low:+.4g}, {effect.high:+.4g}]"
+    span = f"{name} {effect.value:+.4g}, interval {effect.low:+.4g} to {effect.high:+.4g}"
     is_reversed = any(metric.lower_is_better for metric in plan.family if metric.name == name)
     low, high = (-effect.high, -effect.low) if is_reversed else (effect.low, effect.high)
     if high < 0.0:
         return _result("primary_metric", "fail", f"{span}: the candidate is worse", **numbers)
     if low > 0.0 and low >= least:
-        return _result("primary_metric", "pass", f"{span}: reaches {least:g}", **numbers)
+        return _result(
+            "primary_metric", "pass", f"{span}: all of it reaches the minimum effect of {least:g}", **numbers
+        )
     if high < least:
-        return _result("primary_metric", "hold", f"{span}: below the minimum effect {least:g}", **numbers)
-    return _result("primary_metric", "hold", f"{span}: inconclusive against {least:g}", **numbers)
+        return _result(
+            "primary_metric", "hold", f"{span}: less than the minimum effect of {least:g}", **numbers
+        )
+    return _result(
+        "primary_metric", "hold", f"{span}: not shown to reach the minimum effect of {least:g}", **numbers
+    )
 
 
 def _rollback_path(_plan: Plan, evidence: Evidence) -> GateResult:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import msgspec
 
-from recsys.contracts.decisions import Decision, GateStatus
-from recsys.contracts.reports import GateResult, InputFile, Report, ReportWarning, Verdict
+from recsys.contracts.decisions import Decision
+from recsys.contracts.reports import GateResult, InputFile, Report, ReportWarning
 from recsys.evaluation.decide import Evidence, decide, evidence_of
 from recsys.evaluation.experiment import analyse_joined
 from recsys.evaluation.inputs import Role, fingerprint_file, open_inputs
@@ -21,13 +21,6 @@ from recsys.evaluation.report.experiment_quality import ExperimentPayload, exper
 from recsys.evaluation.report.provenance import new_report
 from recsys.evaluation.run_experiment import changed_inputs, open_requests, plan_settings, primary_name
 from recsys.evaluation.validate import Validation, validate_logs
-
-_VERDICTS: dict[GateStatus, Verdict] = {
-    "pass": "pass",
-    "hold": "fail",
-    "fail": "fail",
-    "not_reached": "not_configured",
-}
 
 
 def run_decide(
@@ -99,12 +92,7 @@ def _report(
         cases=checked.lines.get("exposures", 0),
         inputs=files,
         settings=plan_settings(plan) | {"window_s": window.total_seconds()},
-        gates=[
-            GateResult(
-                gate.name, _VERDICTS[gate.status], f"{'hold: ' if gate.status == 'hold' else ''}{gate.reason}"
-            )
-            for gate in payload.decision.gates
-        ],
+        gates=[GateResult(gate.name, gate.status, gate.reason) for gate in payload.decision.gates],
         warnings=warnings,
         seed=plan.seed,
     )

@@ -81,6 +81,7 @@ def aa_story(report: Report, payload: AaPayload) -> Story:
                         f"{metric.name}: p-values of the splits",
                         [step / P_VALUE_BINS for step in range(P_VALUE_BINS + 1)],
                         metric.check.p_value_counts,
+                        counted="splits",
                         label="p-value",
                     )
                     for metric in payload.metrics

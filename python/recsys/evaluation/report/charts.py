@@ -117,6 +117,7 @@ def running(
         _ticks(axes, days)
         axes.yaxis.set_major_locator(MaxNLocator(6))
         axes.yaxis.set_major_formatter(_tick_labels(is_signed=True))
+        axes.set_ylabel("difference")
         axes.grid(axis="y", linewidth=0.6)
         axes.legend(loc="upper right", ncols=3)
         low, high = always[-1]
@@ -168,9 +169,17 @@ def slices(
 
 
 def histogram(
-    title: str, edges: Sequence[float], counts: Sequence[int], *, label: str, mark: float | None = None
+    title: str,
+    edges: Sequence[float],
+    counts: Sequence[int],
+    *,
+    label: str,
+    counted: str,
+    mark: float | None = None,
 ) -> Chart:
-    """Return counts between ``edges`` (one more than counts), with a line at ``mark``."""
+    """Return counts of what is ``counted`` between ``edges`` (one more than counts), with a line at
+    ``mark``.
+    """
     with style(title):
         figure, axes = _frame(2.4)
         widths = [edges[n + 1] - edges[n] for n in range(len(counts))]
@@ -178,6 +187,7 @@ def histogram(
         if mark is not None:
             axes.axvline(mark, color=INK, linewidth=1.2, linestyle=(0, (4, 3)))
         axes.set_xlabel(label)
+        axes.set_ylabel(counted)
         axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: numbers.count(round(value))))
         axes.grid(axis="y", linewidth=0.6)
@@ -185,7 +195,7 @@ def histogram(
         return _chart(
             figure,
             title,
-            f"{numbers.count(sum(counts))} values from {numbers.number(edges[0])} to "
+            f"{numbers.count(sum(counts))} {counted} from {numbers.number(edges[0])} to "
             f"{numbers.number(edges[-1])}; most lie between {numbers.number(edges[most])} and "
             f"{numbers.number(edges[most + 1])}.",
         )

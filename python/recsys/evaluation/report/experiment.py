@@ -20,7 +20,7 @@ from recsys.evaluation.report.story import (
     number_columns,
     text_columns,
 )
-from recsys.evaluation.report.verdicts import verdict_badge
+from recsys.evaluation.report.verdicts import effect_badge, gates_in_words
 
 _GUARDED: dict[str, Tone] = {"holds": "good", "broken": "bad", "inconclusive": "caution"}
 
@@ -31,8 +31,10 @@ def experiment_story(report: Report, payload: ExperimentPayload) -> Story:
     lead = result.metric(payload.primary_metric or "") or result.metrics[0]
     return Story(
         title=f"{result.candidate} against {result.control}",
-        verdict=verdict_badge(report),
-        headline=_headline(lead),
+        verdict=effect_badge(
+            report, lead.absolute.low, lead.absolute.high, lower_is_better=lead.lower_is_better
+        ),
+        headline=gates_in_words(report) + _headline(lead),
         facts=_facts(result, payload.joins, lead),
         lead=_effects_chart(result),
         sections=tuple(
@@ -141,11 +143,13 @@ def _effects(result: ExperimentResult) -> Section:
 
 
 def _definitions(result: ExperimentResult) -> Table:
+    is_capped = any(metric.cap for metric in result.metrics)
     return Table(
         "How each metric is made, and what could be found",
         (
             *text_columns("metric", "is", "test"),
-            *number_columns("detectable", "p (BH)", "capped at", "users capped"),
+            *number_columns("detectable", "p (BH)"),
+            *(number_columns("capped at", "users capped") if is_capped else ()),
         ),
         tuple(
             (
@@ -154,12 +158,17 @@ def _definitions(result: ExperimentResult) -> Table:
                 metric.absolute.method,
                 numbers.number(metric.minimum_detectable_effect),
                 numbers.p_value(metric.p_benjamini_hochberg),
-                numbers.number(metric.cap.value) if metric.cap else "",
-                numbers.count(metric.cap.users_capped) if metric.cap else "",
+                *(_cap(metric) if is_capped else ()),
             )
             for metric in result.metrics
         ),
     )
+
+
+def _cap(metric: MetricResult) -> tuple[str, str]:
+    if metric.cap is None:
+        return "", ""
+    return numbers.number(metric.cap.value), numbers.count(metric.cap.users_capped)
 
 
 def _adjusted(result: ExperimentResult) -> Table:

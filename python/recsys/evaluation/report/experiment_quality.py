@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from recsys.contracts.reports import GateResult, ReportWarning
+from recsys.contracts.reports import GateResult, GateVerdict, ReportWarning
 from recsys.evaluation.experiment_results import ExperimentResult, Guardrail
 from recsys.evaluation.joins import JoinCounts
 from recsys.evaluation.report import numbers
+
+_GATES: dict[str, GateVerdict] = {"holds": "pass", "broken": "fail", "inconclusive": "hold"}
 
 
 class ExperimentPayload(Struct, frozen=True, kw_only=True):
@@ -21,7 +23,7 @@ class ExperimentPayload(Struct, frozen=True, kw_only=True):
 def experiment_gates(result: ExperimentResult) -> list[GateResult]:
     """Return the gates of an experiment that nobody decides about: the split, and each guardrail."""
     gates = [
-        GateResult(name, "pass" if rail.test.verdict == "holds" else "fail", _guardrail_words(rail))
+        GateResult(name, _GATES[rail.test.verdict], _guardrail_words(rail))
         for name, rail in result.guardrails.items()
     ]
     ratio = result.sample_ratio

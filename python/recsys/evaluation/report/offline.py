@@ -16,7 +16,7 @@ from recsys.evaluation.report.story import (
     number_columns,
     text_columns,
 )
-from recsys.evaluation.report.verdicts import verdict_badge
+from recsys.evaluation.report.verdicts import effect_badge, verdict_badge
 
 
 def offline_story(report: Report, payload: OfflineReport, *, title: str = "Offline comparison") -> Story:
@@ -24,7 +24,7 @@ def offline_story(report: Report, payload: OfflineReport, *, title: str = "Offli
     systems = [system.system for system in payload.systems]
     return Story(
         title=title,
-        verdict=verdict_badge(report),
+        verdict=_verdict(report, payload),
         headline=_headline(payload),
         facts=(
             Fact("lists", numbers.count(report.summary.cases_evaluated)),
@@ -37,6 +37,19 @@ def offline_story(report: Report, payload: OfflineReport, *, title: str = "Offli
     )
 
 
+def _verdict(report: Report, payload: OfflineReport) -> Badge:
+    if not payload.comparison:
+        return verdict_badge(report)
+    first = payload.comparison[0]
+    if not _is_clear(first):
+        return effect_badge(report, -1.0, 1.0)
+    return effect_badge(report, first.difference, first.difference)
+
+
+def _is_clear(row: PairedComparison) -> bool:
+    return row.p_value_holm < 1.0 - row.confidence
+
+
 def name_of(metric: MetricValue | PairedComparison) -> str:
     """Return the metric with its cut-off, such as ``ndcg@10``."""
     return metric.metric if metric.k is None else f"{metric.metric}@{metric.k}"
@@ -46,6 +59,11 @@ def _headline(payload: OfflineReport) -> str:
     if payload.comparison:
         first = payload.comparison[0]
         holds = "leaves out 0" if first.ci_low > 0.0 or first.ci_high < 0.0 else "holds 0"
+        if holds == "leaves out 0" and not _is_clear(first):
+            holds += (
+                f", but among {numbers.count(len(payload.comparison))} comparisons chance does that: p = "
+                f"{numbers.p_value(first.p_value_holm)} by Holm"
+            )
         return (
             f"{name_of(first)} goes from {numbers.number(first.baseline)} to "
             f"{numbers.number(first.candidate)}: {numbers.signed(first.difference)}, "
@@ -105,8 +123,7 @@ def _metrics(payload: OfflineReport) -> Section:
 
 
 def _compared(row: PairedComparison) -> tuple[str | Badge, ...]:
-    is_clear = row.p_value_holm < 1.0 - row.confidence
-    tone = tone_of(row.difference, row.difference) if is_clear else "plain"
+    tone = tone_of(row.difference, row.difference) if _is_clear(row) else "plain"
     word = {"good": "better", "bad": "worse"}.get(tone, "no call")
     return (
         name_of(row),

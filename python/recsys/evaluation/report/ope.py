@@ -134,6 +134,7 @@ def _weights(payload: OpePayload) -> Section:
         "Importance weights",
         payload.weights.edges,
         payload.weights.counts,
+        counted="rows",
         label="target / logging propensity; the last bar holds what lies beyond",
         mark=1.0,
     )

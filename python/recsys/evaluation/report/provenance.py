@@ -53,10 +53,11 @@ def new_report(
 ) -> Report:
     """Return a report without its mode's payload (``msgspec.structs.replace`` puts that in).
 
-    The verdict is ``fail`` when any gate fails, ``pass`` when all hold, ``not_configured`` without gates.
+    The verdict is ``pass`` when every gate passes, ``fail`` when one does not (a hold is no pass),
+    ``not_configured`` without gates.
     """
-    judged = [gate.verdict for gate in gates if gate.verdict != "not_configured"]
-    verdict: Verdict = "fail" if "fail" in judged else "pass" if judged else "not_configured"
+    judged = {gate.verdict for gate in gates} - {"not_configured"}
+    verdict: Verdict = "not_configured" if not judged else "pass" if judged == {"pass"} else "fail"
     return Report(
         run_id=run_id or uuid4().hex,
         mode=mode,
