@@ -9,6 +9,8 @@ PYTHON ?= python3
 PORT ?= 8000
 DATA ?= data
 FUZZ_SECONDS ?= 30
+# Each input is a file for a moment: in memory, where there is such a place.
+FUZZ_TMPDIR ?= $(firstword $(wildcard /dev/shm) /tmp)
 SOAK_MINUTES ?= 1
 
 BIN := .venv/bin
@@ -69,9 +71,15 @@ pilot: setup ## Go through a whole pilot on the retail data; leaves pilot-run/in
 test-setup: setup .venv/.test-tools packages
 
 .PHONY: lint
-lint: test-setup ## Formatting, lints, types, and the direction of dependencies
+lint: lint-rust lint-python ## Formatting, lints, types, and the direction of dependencies
+
+.PHONY: lint-rust
+lint-rust: prerequisites
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked --quiet -- --deny warnings
+
+.PHONY: lint-python
+lint-python: test-setup
 	$(BIN)/ruff format --check --quiet $(PYTHON_CODE)
 	$(BIN)/ruff check --quiet $(PYTHON_CODE)
 	$(BIN)/mypy
@@ -116,18 +124,22 @@ spark: test-setup .venv/.spark ## Build the retail data on Spark and natively: t
 	  -W ignore::pytest.PytestUnraisableExceptionWarning  # PySpark leaves its sockets to the collector
 
 .PHONY: soak
-soak: setup ## Load a service at half of its capacity for SOAK_MINUTES while releases and rules change
+soak: setup ## Load a service at half of its capacity for SOAK_MINUTES while releases, rules and logs change
 	$(BIN)/recsys pilot soak --minutes $(SOAK_MINUTES)
 
 .PHONY: fuzz
-fuzz: prerequisites ## Fuzz the artifact reader for FUZZ_SECONDS a target
+fuzz: prerequisites ## Fuzz the artifact reader for FUZZ_SECONDS, every target at once
 	@command -v cargo-fuzz >/dev/null || cargo install --quiet --locked cargo-fuzz
-	@set -e; targets=$$(RUSTC_BOOTSTRAP=1 cargo fuzz list --fuzz-dir rust/fuzz); for target in $$targets; do \
-	  echo "fuzzing $$target"; mkdir -p "rust/fuzz/corpus/$$target"; \
+	@RUSTC_BOOTSTRAP=1 cargo fuzz build --fuzz-dir rust/fuzz --sanitizer none
+	@set -e; export TMPDIR=$(FUZZ_TMPDIR); runs=; \
+	for target in $$(RUSTC_BOOTSTRAP=1 cargo fuzz list --fuzz-dir rust/fuzz); do \
+	  mkdir -p "rust/fuzz/corpus/$$target"; \
 	  RUSTC_BOOTSTRAP=1 cargo fuzz run --fuzz-dir rust/fuzz --sanitizer none "$$target" \
 	    "rust/fuzz/corpus/$$target" rust/core/tests/golden -- \
-	    -max_total_time=$(FUZZ_SECONDS) -verbosity=0 -print_final_stats=1; \
-	done
+	    -max_total_time=$(FUZZ_SECONDS) -verbosity=0 -print_final_stats=1 & \
+	  runs="$$runs $$!"; \
+	done; \
+	failed=0; for run in $$runs; do wait $$run || failed=1; done; exit $$failed
 
 # Helm comes from its Go module: compiled once, then kept beside the environment.
 .venv/bin/helm: | .venv/.created
@@ -137,9 +149,9 @@ fuzz: prerequisites ## Fuzz the artifact reader for FUZZ_SECONDS a target
 .PHONY: chart
 chart: test-setup .venv/bin/helm ## Lint the Helm chart, render all of it, and check what it renders
 	$(BIN)/helm lint --strict --quiet deploy/helm/recsys
-	@mkdir -p site
-	$(BIN)/helm template shop deploy/helm/recsys --values deploy/helm/ci-values.yaml --kube-version 1.33.0 > site/chart.yaml
-	$(BIN)/kubernetes-validate --strict --quiet --kubernetes-version 1.33.0 site/chart.yaml
+	@mkdir -p target
+	$(BIN)/helm template shop deploy/helm/recsys --values deploy/helm/ci-values.yaml --kube-version 1.33.0 > target/chart.yaml
+	$(BIN)/kubernetes-validate --strict --quiet --kubernetes-version 1.33.0 target/chart.yaml
 
 .venv/.package-tools: .venv/.created pyproject.toml .ci/constraints.txt
 	$(PIP) --group package
