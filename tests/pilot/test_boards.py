@@ -11,7 +11,9 @@ from recsys.artifacts.registry import open_registry
 from recsys.contracts.config import SurfaceSettings, TenantConfig
 from recsys.control.keys import ApiKey
 from recsys.control.plane import ControlPlane
+from recsys.pilot.alerting import ALERTS, Alerting
 from recsys.pilot.board_page import render_board
+from recsys.pilot.drills.catalog import DRILLS
 from recsys.pilot.evidence_files import (
     BackupEvidence,
     CapacityEvidence,
@@ -31,6 +33,13 @@ from recsys.pilot.ship_checklist import ship_groups
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 FILE = Path("evidence/one.json")
+ALERTING = Alerting(
+    at=NOW - HOUR,
+    prometheus="http://p:9090",
+    alerts=list(ALERTS),
+    alertmanagers=["a:9093"],
+    receivers=["on-call"],
+)
 BOARDS = {
     "status": phase_groups(),
     "fast": fast_path_groups(),
@@ -64,6 +73,7 @@ def complete() -> Facts:
         exposures=Logs(1, 1000),
         outcomes=Logs(1, 100),
         probe=Probe(ready=200, unauthenticated=401),
+        alerting=ALERTING,
         files=EvidenceFiles(
             reports=[
                 ReportEvidence(FILE, "offline", NOW, "pass"),
@@ -71,7 +81,7 @@ def complete() -> Facts:
             ],
             decisions=[DecisionEvidence(FILE, "ship", NOW)],
             validations=[ValidationEvidence(FILE, "sane", 0.99, {"exposures": 10}, NOW)],
-            drills=[DrillEvidence(FILE, "overload", NOW, True, 1.0, 2.0)],
+            drills=[DrillEvidence(FILE, drill.name, NOW, True, 1.0, 2.0) for drill in DRILLS],
             backups=[BackupEvidence(FILE, NOW - HOUR)],
             capacities=[CapacityEvidence(FILE, NOW, 4000.0, 3.0)],
         ),
@@ -113,6 +123,11 @@ def test_board_of_nothing_is_open_and_says_what_comes_next(name: str) -> None:
         ({"probe": Probe(200, 200)}, "readiness", "auth"),
         ({"probe": Probe(0, 401)}, "readiness", "ready"),
         ({"probe": None}, "readiness", "auth"),
+        ({"alerting": None}, "readiness", "alerts"),
+        ({"alerting": replace(ALERTING, alerts=list(ALERTS[1:]))}, "readiness", "alerts"),
+        ({"alerting": replace(ALERTING, at=NOW - 31 * 24 * HOUR)}, "readiness", "alerts"),
+        ({"alerting": replace(ALERTING, alertmanagers=[])}, "readiness", "receivers"),
+        ({"alerting": replace(ALERTING, receivers=[])}, "readiness", "receivers"),
         ({"exposed_secrets": ("control/api-keys.secret",)}, "readiness", "secrets"),
         ({"current": Release("b" * 64, ("popularity",), NOW - 49 * HOUR)}, "readiness", "freshness"),
         ({"outcomes": Logs(1, 1, (NOW - 500 * 24 * HOUR).date())}, "readiness", "retention"),
@@ -132,6 +147,11 @@ def test_what_is_missing_opens_its_row(change: dict, board: str, row: str) -> No
         ({"reports": [ReportEvidence(FILE, "offline", NOW, "fail")]}, "ship", "offline"),
         ({"backups": [BackupEvidence(FILE, NOW - 49 * HOUR)]}, "readiness", "backup"),
         ({"capacities": [CapacityEvidence(FILE, NOW, 10.0, 80.0)]}, "readiness", "capacity"),
+        (
+            {"drills": [DrillEvidence(FILE, drill.name, NOW, True, 1, 1) for drill in DRILLS[1:]]},
+            "readiness",
+            "drills",
+        ),
         (
             {
                 "drills": [

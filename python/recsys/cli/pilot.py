@@ -34,11 +34,12 @@ class PilotOptions:
         tuple[Path, ...],
         Parameter(
             negative="",
-            help="Folders with reports, decisions, validations, drills, backups (default: evidence/ and "
-            "backups/ in the data folder).",
+            help="Folders with reports, decisions, validations, drills, backups, alerts (default: evidence/ "
+            "and backups/ in the data folder).",
         ),
     ] = ()
     url: Annotated[str | None, Parameter(help="A running service, to be asked too.")] = None
+    prometheus: Annotated[str | None, Parameter(help="A Prometheus, to be asked for its alerts.")] = None
     registry: RegistryOptions = IN_DATA_FOLDER
 
 
@@ -96,6 +97,32 @@ def capacity(
         print(
             f"{found.requests_per_s:,.0f} requests a second, p95 {found.p95_ms:g} ms, {found.failed} failed"
         )
+
+
+@app.command
+def alerts(
+    *,
+    prometheus: Annotated[str, Parameter(help="Where it answers.")] = "http://127.0.0.1:9090",
+    out: Annotated[Path | None, Parameter(help="A file that readiness reads.")] = None,
+    json: JsonFlag = False,
+) -> int:
+    """Ask a Prometheus for its alerts and who takes what they fire; exits 1 if one is missing."""
+    import msgspec
+
+    from recsys.pilot.alerting import ask_prometheus
+
+    found = ask_prometheus(prometheus)
+    if out is not None:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_bytes(msgspec.json.format(msgspec.json.encode(found)) + b"\n")
+    missing = found.missing()
+    if json:
+        print_json(found)
+    else:
+        print(f"alerts missing: {', '.join(missing) or 'none'}")
+        print(f"alertmanagers: {', '.join(found.alertmanagers) or 'none'}")
+        print(f"receivers: {', '.join(found.receivers) or 'none'}")
+    return FAILED if missing or not found.receivers else OK
 
 
 @app.command
@@ -190,6 +217,7 @@ def checklist(*, given: PilotOptions = OPTIONS, html: Out = None, json: JsonFlag
 def _show(
     title: str, groups: Sequence[Group], given: PilotOptions, html: Path | None, *, is_json: bool
 ) -> int:
+    from recsys.pilot.alerting import ask_prometheus
     from recsys.pilot.facts import gather_facts, utc_now
     from recsys.pilot.probing import probe_service
     from recsys.pilot.requirements import make_board
@@ -205,6 +233,7 @@ def _show(
             surface=given.surface,
             now=utc_now(),
             probe=None if given.url is None else probe_service(given.url, given.surface),
+            alerting=None if given.prometheus is None else ask_prometheus(given.prometheus),
         )
     board = make_board(title, groups, facts)
     if html is not None:

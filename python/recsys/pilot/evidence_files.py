@@ -1,4 +1,4 @@
-"""Evidence that commands left in files: reports, decisions, validations, drills, backups, capacity.
+"""Evidence that commands left in files: reports, decisions, validations, drills, backups, capacity, alerting.
 
 A file is known by what it says, not by its name, so that a team may keep them as it likes. Files that say
 something else are passed over; one that cannot be read as JSON is told.
@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from recsys.contracts.decisions import DecisionKind
+from recsys.pilot.alerting import Alerting
 
 T = TypeVar("T", bound=Struct)
 MAX_BYTES = 64 * 1024 * 1024
@@ -83,6 +84,7 @@ class EvidenceFiles(Struct, frozen=True):
     drills: list[DrillEvidence] = []
     backups: list[BackupEvidence] = []
     capacities: list[CapacityEvidence] = []
+    alertings: list[Alerting] = []
     damaged: list[Path] = []
 
 
@@ -135,7 +137,7 @@ class _Capacity(Struct):
 
 def read_evidence(folders: list[Path]) -> EvidenceFiles:
     """Return the evidence in the JSON files below ``folders``; a folder that is not there has none."""
-    found = EvidenceFiles([], [], [], [], [], [], [])
+    found = EvidenceFiles([], [], [], [], [], [], [], [])
     for path in _json_files(folders):
         data = path.read_bytes()
         try:
@@ -151,6 +153,7 @@ def read_evidence(folders: list[Path]) -> EvidenceFiles:
     found.drills.sort(key=lambda one: one.at)
     found.backups.sort(key=lambda one: one.made_at)
     found.capacities.sort(key=lambda one: one.at)
+    found.alertings.sort(key=lambda one: one.at)
     return found
 
 
@@ -183,6 +186,8 @@ def _add(found: EvidenceFiles, path: Path, document: dict[str, object]) -> None:
         found.backups.append(BackupEvidence(path, backup.made_at))
     elif (capacity := _read(document, _Capacity)) is not None:
         found.capacities.append(CapacityEvidence(path, capacity.at, capacity.requests_per_s, capacity.p95_ms))
+    elif (alerting := _read(document, Alerting)) is not None:
+        found.alertings.append(alerting)
 
 
 def _read(document: dict[str, object], kind: type[T]) -> T | None:

@@ -21,6 +21,7 @@ from recsys.control.plane import ControlPlane
 from recsys.control.store import NotFoundError
 from recsys.control.versions import DocumentKind
 from recsys.eventlog.listing import LogFile, list_logs
+from recsys.pilot.alerting import Alerting
 from recsys.pilot.evidence_files import EvidenceFiles, read_evidence
 
 AUDIT_ENTRIES = 10_000
@@ -76,6 +77,7 @@ class Facts(Struct, frozen=True, kw_only=True):
     files: EvidenceFiles = EvidenceFiles()
     exposed_secrets: tuple[str, ...] = ()
     probe: Probe | None = None
+    alerting: Alerting | None = None
     troubles: tuple[str, ...] = ()
     """What could not be read, and why."""
 
@@ -90,8 +92,12 @@ def gather_facts(
     surface: str,
     now: datetime,
     probe: Probe | None = None,
+    alerting: Alerting | None = None,
 ) -> Facts:
-    """Return the facts; what cannot be read is in ``troubles``, and its facts are as if nothing was there."""
+    """Return the facts; what cannot be read is in ``troubles``, and its facts are as if nothing was there.
+
+    Without ``alerting``, that of the newest evidence file is taken.
+    """
     troubles: list[str] = []
     state: str | None = None
     keys: tuple[ApiKey, ...] = ()
@@ -127,6 +133,7 @@ def gather_facts(
         files=files,
         exposed_secrets=exposed_secrets(data_dir / "control"),
         probe=probe,
+        alerting=alerting or (files.alertings[-1] if files.alertings else None),
         troubles=tuple(troubles),
     )
 

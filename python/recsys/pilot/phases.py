@@ -6,6 +6,7 @@ from recsys.pilot.facts import Facts
 from recsys.pilot.requirements import Finding, Group, Requirement, met_if
 
 MIN_JOIN_RATE = 0.95
+ROLL_BACK = "recsys rules rollback --tenant"
 
 
 def phase_groups() -> tuple[Group, ...]:
@@ -152,7 +153,7 @@ def check_rollback(facts: Facts) -> Finding:
         if action.endswith((".rollback", ".roll_back"))
     )
     if not rolled:
-        return Finding("open", "no rollback in the audit trail", "recsys drill concurrent-rollback")
+        return Finding("open", "no rollback in the audit trail", f"{ROLL_BACK} {facts.tenant}, and forward")
     time, action = rolled[-1]
     return Finding("met", f"{action} on {time:%Y-%m-%d %H:%M} UTC")
 

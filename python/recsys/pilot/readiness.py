@@ -4,8 +4,17 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from recsys.pilot.alerting import ALERTS
+from recsys.pilot.drills.catalog import DRILLS
 from recsys.pilot.facts import Facts
-from recsys.pilot.phases import check_backup, check_drills, check_joins, check_keys, check_rollback
+from recsys.pilot.phases import (
+    ROLL_BACK,
+    check_backup,
+    check_drills,
+    check_joins,
+    check_keys,
+    check_rollback,
+)
 from recsys.pilot.requirements import Finding, Group, Requirement, met_if
 
 RECENT = timedelta(days=30)
@@ -13,6 +22,7 @@ BACKUP_AGE = timedelta(days=2)
 DEFAULT_SCHEDULE_H = 24.0
 OBJECTIVE_P95_MS = 50.0
 RETENTION_DAYS = 400
+ASK_PROMETHEUS = "add --prometheus http://HOST:PORT, or recsys pilot alerts … --out evidence/alerts.json"
 
 
 def readiness_groups() -> tuple[Group, ...]:
@@ -40,10 +50,17 @@ def readiness_groups() -> tuple[Group, ...]:
             ),
         ),
         Group(
+            "Watching",
+            (
+                Requirement("alerts", "Alerts on the objectives are loaded", _check_alerts),
+                Requirement("receivers", "What they fire reaches a receiver", _check_receivers),
+            ),
+        ),
+        Group(
             "Recovery",
             (
                 Requirement("rollback", "A rollback within 30 days", _check_recent_rollback),
-                Requirement("drills", "Every drill passed when it was last run", check_drills),
+                Requirement("drills", "Every drill passed when it was last run", _check_every_drill),
                 Requirement("backup", "A backup within two days", _check_recent_backup),
             ),
         ),
@@ -118,6 +135,37 @@ def _check_limits(facts: Facts) -> Finding:
     return met_if(limit is not None, evidence, "set limits.tenant_requests_per_s in the config")
 
 
+def _check_alerts(facts: Facts) -> Finding:
+    if facts.alerting is None:
+        return Finding("unknown", "no Prometheus was asked", ASK_PROMETHEUS)
+    if facts.now - facts.alerting.at > RECENT:
+        return Finding("open", f"asked on {facts.alerting.at:%Y-%m-%d}, too long ago", ASK_PROMETHEUS)
+    missing = facts.alerting.missing()
+    evidence = f"{len(ALERTS) - len(missing)} of {len(ALERTS)} loaded"
+    if missing:
+        evidence += f", not: {', '.join(missing)}"
+    return met_if(not missing, evidence, "load deploy/prometheus/recsys.rules.yml; promtool check rules")
+
+
+def _check_receivers(facts: Facts) -> Finding:
+    if facts.alerting is None:
+        return Finding("unknown", "no Prometheus was asked", ASK_PROMETHEUS)
+    found = facts.alerting
+    if not found.alertmanagers:
+        return Finding("open", "no Alertmanager answers", "set `alerting` in prometheus.yml, with a route")
+    evidence = f"{', '.join(found.alertmanagers)} to {', '.join(found.receivers) or 'nobody'}"
+    return met_if(bool(found.receivers), evidence, "give the route of alertmanager.yml a receiver")
+
+
+def _check_every_drill(facts: Facts) -> Finding:
+    finding = check_drills(facts)
+    done = {one.drill for one in facts.files.drills}
+    missing = [drill.name for drill in DRILLS if drill.name not in done]
+    if finding.state == "met" and missing:
+        return Finding("open", f"never run: {', '.join(missing)}", "recsys drill all --out evidence/drills")
+    return finding
+
+
 def _check_recent_rollback(facts: Facts) -> Finding:
     finding = check_rollback(facts)
     recent = [
@@ -127,7 +175,7 @@ def _check_recent_rollback(facts: Facts) -> Finding:
     ]
     if finding.state == "met" and not recent:
         return Finding(
-            "open", f"{finding.evidence}: more than 30 days ago", "recsys drill concurrent-rollback"
+            "open", f"{finding.evidence}: more than 30 days ago", f"{ROLL_BACK} {facts.tenant}, and forward"
         )
     return finding
 
