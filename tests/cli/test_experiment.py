@@ -56,6 +56,23 @@ def test_an_experiment_goes_from_draft_to_rollback(
     assert states == ["rolled_back"]
 
 
+def test_a_draft_is_replaced_when_that_is_said_and_a_started_experiment_never(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    where = ["--tenant", "demo", "--data-dir", str(tmp_path)]
+    run(["tenant", "create", "demo", *where[2:]])
+    file = tmp_path / "experiment.json"
+    file.write_text(json.dumps({name: value for name, value in DRAFT.items() if name != "rollback"}))
+    assert run(["experiment", "create", str(file), *where]) == 0
+    file.write_text(json.dumps(DRAFT))
+    assert run(["experiment", "create", str(file), *where]) == 1
+    assert "say that it is to be replaced" in capsys.readouterr().err
+    assert run(["experiment", "create", str(file), "--replace", *where]) == 0
+    assert run(["experiment", "start", "home-mode", *where]) == 0
+    assert run(["experiment", "create", str(file), "--replace", *where]) == 1
+    assert capsys.readouterr().err.strip().endswith("exists already")
+
+
 def test_a_wrong_field_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data = ["--data-dir", str(tmp_path)]
     run(["tenant", "create", "demo", *data])

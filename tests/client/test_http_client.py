@@ -11,7 +11,15 @@ import pytest
 
 from recsys.client.http_client import Client, ClientError
 from recsys.contracts.events import EventsRequest, EventsResponse, RejectedEvent
-from recsys.contracts.http import ListMeta, ListResponse, RankedItem, RecommendRequest, User
+from recsys.contracts.http import (
+    BatchRequest,
+    BatchResponse,
+    ListMeta,
+    ListResponse,
+    RankedItem,
+    RecommendRequest,
+    User,
+)
 from recsys.contracts.problems import ProblemCode, make_problem
 from recsys.contracts.records import Outcome
 
@@ -45,6 +53,16 @@ def test_a_list_is_asked_for_and_typed() -> None:
 
     with client(answer, api_key="key", tenant="t") as one:
         assert one.recommend(REQUEST, request_id="id") == LIST
+
+
+def test_the_lists_of_a_page_are_asked_for_at_once() -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        assert request.url.path == "/v1/recommend/batch"
+        count = len(msgspec.json.decode(request.content, type=BatchRequest).requests)
+        return httpx.Response(200, content=msgspec.json.encode(BatchResponse([LIST] * count)))
+
+    with client(answer) as one:
+        assert one.recommend_batch(BatchRequest([REQUEST, REQUEST])).lists == [LIST, LIST]
 
 
 def test_events_go_in_batches_and_places_are_those_of_the_caller() -> None:

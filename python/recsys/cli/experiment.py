@@ -30,6 +30,9 @@ def create(
     /,
     *,
     tenant: Tenant,
+    replace: Annotated[
+        bool, Parameter(negative="", help="Take the place of a draft of the same id.")
+    ] = False,
     comment: Comment = "",
     where: Where = WHERE,
     json: JsonFlag = False,
@@ -40,7 +43,10 @@ def create(
 
     value = parse_json(read_document(file), "experiment")
     with control_plane(where) as plane:
-        _print(create_experiment(plane, tenant, value, author=actor(), comment=comment), json)
+        revision = create_experiment(
+            plane, tenant, value, author=actor(), comment=comment, replaces_draft=replace
+        )
+    _print(revision, json)
 
 
 @app.command

@@ -72,8 +72,9 @@ def guard(
                 until is not None and time.monotonic() >= until
             ):
                 counts = watch.requests
+                told = ", ".join(f"{count} requests of {arm}" for arm, count in counts.items())
                 print_json({"rolled_back": False, "requests": counts}) if json else print(
-                    f"no breach: {counts}"
+                    f"no breach: {told or 'no requests'}"
                 )
                 return OK
             time.sleep(every)

@@ -18,7 +18,13 @@ from msgspec import Struct
 
 from recsys.contracts.errors import RecsysError
 from recsys.contracts.events import MAX_EVENTS, EventsRequest, EventsResponse, RejectedEvent
-from recsys.contracts.http import ListResponse, RecommendRequest, SimilarRequest
+from recsys.contracts.http import (
+    BatchRequest,
+    BatchResponse,
+    ListResponse,
+    RecommendRequest,
+    SimilarRequest,
+)
 from recsys.contracts.problems import Problem
 from recsys.contracts.records import Exposure, Outcome
 
@@ -62,6 +68,13 @@ class Client:
     def recommend(self, request: RecommendRequest, *, request_id: str | None = None) -> ListResponse:
         """Return the best items for a user; keep ``meta.request_id`` for the outcomes. Raises ClientError."""
         return self._post("/v1/recommend", request, ListResponse, request_id)
+
+    def recommend_batch(self, request: BatchRequest, *, request_id: str | None = None) -> BatchResponse:
+        """Return the lists of one page, none of which repeats an item of those before it. Raises ClientError.
+
+        Each list has a request id of its own, for its outcomes.
+        """
+        return self._post("/v1/recommend/batch", request, BatchResponse, request_id)
 
     def similar(self, request: SimilarRequest, *, request_id: str | None = None) -> ListResponse:
         """Return the best items beside one item. Raises ClientError."""

@@ -50,9 +50,15 @@ def find_experiment(document: ExperimentsDocument, experiment_id: str) -> Experi
 
 
 def create_experiment(
-    plane: ControlPlane, tenant_id: str, value: object, *, author: str, comment: str = ""
+    plane: ControlPlane,
+    tenant_id: str,
+    value: object,
+    *,
+    author: str,
+    comment: str = "",
+    replaces_draft: bool = False,
 ) -> Revision:
-    """Add an experiment given as plain values.
+    """Add an experiment given as plain values; ``replaces_draft`` puts it in the place of a draft of its id.
 
     Raises :class:`ControlError` when its id is taken or its state is not ``draft``, ``InvalidDocument`` for a
     field that is wrong.
@@ -65,8 +71,13 @@ def create_experiment(
         )
 
     def add(document: ExperimentsDocument) -> ExperimentsDocument:
-        if any(other.id == experiment.id for other in document.experiments):
-            raise ControlError(f"experiment {experiment.id!r} exists already")
+        known = [other.state for other in document.experiments if other.id == experiment.id]
+        if known and not (replaces_draft and known == ["draft"]):
+            is_draft = ", and is a draft: say that it is to be replaced" if known == ["draft"] else ""
+            raise ControlError(f"experiment {experiment.id!r} exists already{is_draft}")
+        if known:
+            kept = [experiment if one.id == experiment.id else one for one in document.experiments]
+            return replace(document, experiments=kept)
         return replace(document, experiments=[*document.experiments, experiment])
 
     return _apply(plane, tenant_id, add, author, f"create {experiment.id}", comment)
