@@ -159,7 +159,7 @@ def _running(command: list[str], port: int) -> Iterator[str]:
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
         try:
             url = f"http://127.0.0.1:{port}"
-            for _ in range(200):
+            for _ in range(1200):
                 try:
                     urllib.request.urlopen(f"{url}/livez", timeout=1).close()
                     break

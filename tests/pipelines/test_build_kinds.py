@@ -57,6 +57,20 @@ def run(folder: Path, kind: str, *words: str) -> None:
     assert main.run(["artifact", "build", kind, *paths, "--out", str(folder / f"{kind}.rsa")]) == 0
 
 
+def test_a_sequence_within_a_user_spans_sessions_and_needs_a_user(folder: Path) -> None:
+    visits = [
+        row(f"u{n}", f"s{n}-{item}", item, minute) for n in range(3) for minute, item in enumerate("ab")
+    ]
+    visits += [row(None, f"x{n}", item, minute) for n in range(3) for minute, item in enumerate("cd")]
+    (folder / "rows.jsonl").write_text("".join(json.dumps(line) + "\n" for line in visits))
+    catalog = Catalog.open(str(folder / "catalog.rsa"))
+    for within, of_users, of_nobody in (("session", [], [("d", 1.0)]), ("user", [("b", 1.0)], [])):
+        run(folder, "session_seq", "rows.jsonl", "--catalog", "catalog.rsa", "--within", within)
+        signal = Signal.open(str(folder / "session_seq.rsa"))
+        assert signal.ranked(catalog, "a", 9) == of_users
+        assert signal.ranked(catalog, "c", 9) == of_nobody
+
+
 def test_every_kind_is_built_by_its_command_and_ranks_in_its_mode(folder: Path) -> None:
     run(folder, "session_seq", "rows.jsonl", "--catalog", "catalog.rsa")
     run(folder, "content_sim", "--catalog", "catalog.rsa")

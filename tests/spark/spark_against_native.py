@@ -131,6 +131,12 @@ def test_session_sequence_follows_time_and_weights(
 ) -> None:
     weighted = PipelineSettings(event_weights={"*": 2.5})
     check_same(*both(households, spark, "session_seq", weighted))
+    within = PipelineSettings(session_seq=SessionSeqSettings(within="user", max_items_per_session=2_000))
+    sessions = PipelineSettings(session_seq=SessionSeqSettings(max_items_per_session=2_000))
+    of_users, on_spark = both(workspace, spark, "session_seq", within)
+    check_same(of_users, on_spark)
+    assert sum(map(len, of_users.values())) > 20
+    assert of_users != both(workspace, spark, "session_seq", sessions)[0]
     assert both(workspace, spark, "session_seq", weighted) == ({}, {})  # baskets have one time: no sequence
 
 

@@ -68,6 +68,7 @@ def session_seq(
     catalog: Path,
     out: Path,
     normalization: Literal["count", "confidence"] = "confidence",
+    within: Literal["session", "user"] = "session",
     decay: Annotated[float, Parameter(validator=Number(gt=0, lte=1))] = 0.8,
     max_distance: Count = 10,
     min_support: Count = 2,
@@ -88,6 +89,8 @@ def session_seq(
         The file to write.
     normalization
         Whether an item's sums are divided by its sessions.
+    within
+        What is one sequence: the rows of a session, or all rows of a user.
     decay
         What each further step is worth of the step before it.
     max_distance
@@ -105,6 +108,7 @@ def session_seq(
 
     options = SessionSeqOptions(
         normalization=normalization,
+        within=within,
         decay=decay,
         max_distance=max_distance,
         min_support=min_support,

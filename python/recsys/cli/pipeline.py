@@ -221,7 +221,7 @@ def run(
                 build(workspace, kind, first, last, chosen, resources=resources, begin=begin, engine=engine)
                 for kind in build_order(chosen.kinds)
             ]
-        published = publish(workspace, at.open(), chosen, force=force, backfill=backfill)
+        published = publish(workspace, at.open(), chosen, force=force, backfill=backfill, has_validated=True)
     gates += published.gates
     _audit(of, at, published, gates, comment)
     if json:

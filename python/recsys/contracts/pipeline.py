@@ -62,9 +62,10 @@ class CoocSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
 
 class SessionSeqSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What comes after an item in its session: each further step is worth ``decay``."""
+    """What comes after an item ``within`` a session or user: each further step is worth ``decay``."""
 
     normalization: Literal["count", "confidence"] = "confidence"
+    within: Literal["session", "user"] = "session"
     decay: Annotated[float, Meta(gt=0.0, le=1.0)] = 0.8
     max_distance: Count = 10
     min_support: Count = 2

@@ -88,6 +88,7 @@ def _session_seq(
     chosen = settings.session_seq
     options = SessionSeqOptions(
         normalization=chosen.normalization,
+        within=chosen.within,
         decay=chosen.decay,
         max_distance=chosen.max_distance,
         min_support=chosen.min_support,

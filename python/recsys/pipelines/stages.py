@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 
@@ -33,7 +33,7 @@ from recsys.pipelines.workspace import (
     source_of,
 )
 
-_RECIPE = 1
+_RECIPE = 2
 
 
 class Built(Struct, frozen=True):
@@ -113,7 +113,7 @@ def build(
         mapped = Catalog.open(catalog.path)
         return how.build(mapped, given, out, settings, taken).sha256
 
-    return _once(workspace, kind, source, write)
+    return _once(workspace, kind, source, write, (first, last))
 
 
 def _beside(workspace: Workspace, kind: str, how: BuildKind, resources: Resources) -> list[str]:
@@ -140,18 +140,21 @@ def publish(
     kinds: Sequence[str] | None = None,
     force: bool = False,
     backfill: bool = False,
+    has_validated: bool = False,
 ) -> Published:
     """Publish the catalog and the signals of the workspace that ``kinds`` (default: the settings) name.
 
-    Raises :class:`~recsys.pipelines.gates.GateError` when an artifact's size is out of bounds, unless
-    ``force``.
+    The gates are run on the interactions that the signals were built from, unless the caller
+    ``has_validated`` them, and on the size of each artifact. Raises
+    :class:`~recsys.pipelines.gates.GateError` when one fails, unless ``force``.
     """
     files = {kind: workspace.artifact(kind) for kind in (CATALOG, *(kinds or settings.kinds))}
     for kind, path in files.items():
         if not path.is_file():
             raise PipelineError(f"{kind} is not built yet in {workspace.folder}: run the stage build {kind}")
     current = registry.current(workspace.tenant, workspace.surface)
-    gates = check_artifacts(files, None if current is None else current.manifest, settings.gates)
+    gates = [] if has_validated else _validate_range(workspace, files, settings)
+    gates += check_artifacts(files, None if current is None else current.manifest, settings.gates)
     if not force:
         refuse_failures(gates)
     manifest = publish_release(registry, workspace.tenant, workspace.surface, files, backfill=backfill)
@@ -159,7 +162,28 @@ def publish(
     return Published(manifest, is_new, gates)
 
 
-def _once(workspace: Workspace, kind: str, source: str, write: Callable[[Path], str]) -> Built:
+def _validate_range(
+    workspace: Workspace, files: Mapping[str, Path], settings: PipelineSettings
+) -> list[GateResult]:
+    """Run the gates on all days that the signals among ``files`` were built from."""
+    builds = workspace.checkpoints().builds
+    ranges = [
+        (known.first, known.last)
+        for kind in files
+        if (known := builds.get(kind)) is not None and known.first is not None and known.last is not None
+    ]
+    if not ranges:  # a catalog alone
+        return []
+    return validate(workspace, min(first for first, _ in ranges), max(last for _, last in ranges), settings)
+
+
+def _once(
+    workspace: Workspace,
+    kind: str,
+    source: str,
+    write: Callable[[Path], str],
+    days: tuple[date, date] | tuple[None, None] = (None, None),
+) -> Built:
     """Write the artifact of a kind unless that was done from the same source and the file is still that."""
     out = workspace.artifact(kind)
     with workspace.locked():
@@ -176,7 +200,7 @@ def _once(workspace: Workspace, kind: str, source: str, write: Callable[[Path], 
         sha256 = write(made)
         made.replace(out)
         before = workspace.checkpoints()
-        builds = before.builds | {kind: BuildCheckpoint(source, sha256)}
+        builds = before.builds | {kind: BuildCheckpoint(source, sha256, *days)}
         workspace.remember(Checkpoints(before.days, builds))
     return Built(kind, str(out), sha256, out.stat().st_size, is_new=True)
 

@@ -43,10 +43,15 @@ class DayCheckpoint(Struct, frozen=True):
 
 
 class BuildCheckpoint(Struct, frozen=True):
-    """An artifact that was built: ``source`` names days, catalog and settings."""
+    """An artifact that was built: ``source`` names days, catalog and settings.
+
+    ``first`` and ``last`` are the days that it was built from; a catalog has none.
+    """
 
     source: str
     sha256: str
+    first: date | None = None
+    last: date | None = None
 
 
 class Checkpoints(Struct, frozen=True):

@@ -23,7 +23,7 @@ def write_items(catalog: Catalog, path: Path) -> None:
 def read_interactions(
     spark: SparkSession, days: Sequence[Path], items: Path, selection: Selection
 ) -> DataFrame:
-    """Return the rows that count (session_id, segment, ordinal, ts_ms, weight) of canonical days.
+    """Return the rows that count (session_id, user_id, segment, ordinal, ts_ms, weight) of canonical days.
 
     Rows of weight zero and of items that the catalog lacks are left out, as in the native builders.
     """
@@ -36,6 +36,7 @@ def read_interactions(
         )
     chosen = rows.select(
         "session_id",
+        "user_id",
         "segment",
         "item_id",
         F.unix_millis("ts").alias("ts_ms"),

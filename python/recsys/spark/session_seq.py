@@ -6,6 +6,7 @@ from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F  # noqa: N812  the name that the field uses
 
 from recsys.contracts.pipeline import SessionSeqSettings
+from recsys.pipelines.build.session_seq import SEQUENCE_COLUMNS
 from recsys.spark.sessions import best_pairs, item_totals, session_items
 
 
@@ -15,6 +16,8 @@ def session_seq(rows: DataFrame, settings: SessionSeqSettings) -> DataFrame:
     The events of a session at one moment are one step. An event d steps after another, d from 1 to
     ``max_distance``, adds the product of the weights of their items times decay^(d - 1).
     """
+    column = F.col(SEQUENCE_COLUMNS[settings.within])
+    rows = rows.where(column.isNotNull()).withColumn("session_id", column)
     items = session_items(rows, settings.max_items_per_session).persist()
     totals = item_totals(items).select(F.col("ordinal").alias("own"), "total")
     in_time = Window.partitionBy("session_id").orderBy("ts_ms")

@@ -68,6 +68,16 @@ class Rows:
     weights: npt.NDArray[np.float64]
     strings: pa.Table
 
+    def take(self, at: npt.NDArray[np.int64]) -> Rows:
+        """Return the rows at these positions."""
+        return Rows(self.ordinals[at], self.ts_ms[at], self.weights[at], self.strings.take(at))
+
+    def having(self, column: str) -> Rows:
+        """Return the rows that have a value in a column of ``strings``, which may be absent altogether."""
+        if column not in self.strings.column_names:
+            return self.take(np.zeros(0, dtype=np.int64))
+        return self.take(np.flatnonzero(self.strings[column].is_valid().to_numpy()))
+
 
 @dataclass
 class Tally:
@@ -182,9 +192,9 @@ def _position_weights(table: pa.Table, selection: Selection) -> npt.NDArray[np.f
     return np.asarray(np.minimum(weights, selection.max_position_weight))
 
 
-def session_keys(rows: Rows) -> npt.NDArray[np.uint64]:
-    """Return the 64-bit hash of every row's session id."""
-    return np.frombuffer(hash_strings(*string_buffers(rows.strings["session_id"])), dtype="<u8")
+def session_keys(rows: Rows, column: str = "session_id") -> npt.NDArray[np.uint64]:
+    """Return the 64-bit hash of every row's session id, or of another column without nulls."""
+    return np.frombuffer(hash_strings(*string_buffers(rows.strings[column])), dtype="<u8")
 
 
 def string_buffers(column: pa.ChunkedArray[pa.StringScalar]) -> tuple[memoryview, memoryview]:

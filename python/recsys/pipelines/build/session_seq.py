@@ -13,13 +13,20 @@ from recsys.pipelines.build.request import BuildInput, BuildReport, metadata_of
 from recsys.pipelines.build.signals import require_window, signal_report
 
 SequenceNormalization = Literal["count", "confidence"]
+Within = Literal["session", "user"]
+SEQUENCE_COLUMNS: dict[Within, str] = {"session": "session_id", "user": "user_id"}
+"""What the rows of one sequence share."""
 
 
 @dataclass(frozen=True)
 class SessionSeqOptions:
-    """``decay`` (0..1] multiplies the worth of each step further on, up to ``max_distance`` steps."""
+    """``decay`` (0..1] multiplies the worth of each step further on, up to ``max_distance`` steps.
+
+    A sequence is what has one session id, or ``within`` all rows of one user.
+    """
 
     normalization: SequenceNormalization = "confidence"
+    within: Within = "session"
     decay: float = 0.8
     max_distance: int = 10
     min_support: int = 2
@@ -33,11 +40,13 @@ class SessionSeqOptions:
 def build_session_seq(
     catalog: Catalog, given: BuildInput, out: Path, options: SessionSeqOptions
 ) -> BuildReport:
-    """Write the session sequence signal to ``out``; events of a session at one moment are one step.
+    """Write the session sequence signal to ``out``; events of a sequence at one moment are one step.
 
-    Raises :class:`BuildError` when no row counts, and what :func:`read_interactions` raises.
+    Rows without a user are left out of sequences of users. Raises :class:`BuildError` when no row counts, and
+    what :func:`read_interactions` raises.
     """
-    tally = Tally()
+    tally, used = Tally(), Tally()
+    column = SEQUENCE_COLUMNS[options.within]
     out.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=".build-", dir=out.parent) as scratch:
         builder = SessionSeqBuilder(
@@ -58,13 +67,19 @@ def build_session_seq(
             options.selection,
             tally,
             stage="reading interactions",
-            strings=frozenset({"session_id"}),
+            strings=frozenset({column}),
         ):
-            weights = rows.weights.astype("<f4")
-            builder.push(session_keys(rows).data, rows.ordinals.data, rows.ts_ms.data, weights.data)
-        window = require_window(tally)
+            kept = rows.having(column)
+            tally.other += len(rows.ordinals) - len(kept.ordinals)
+            used.add_times(kept.ts_ms)
+            weights = kept.weights.astype("<f4")
+            builder.push(session_keys(kept, column).data, kept.ordinals.data, kept.ts_ms.data, weights.data)
+        window = require_window(used)
         given.begin("counting transitions and writing", None)
-        params: dict[str, object] = {"event_weights": dict(options.selection.event_weights)}
+        params: dict[str, object] = {
+            "within": options.within,
+            "event_weights": dict(options.selection.event_weights),
+        }
         sha256, heavy_sessions = builder.finish(
             str(out), metadata=metadata_of(params, window=window, rows=tally.rows)
         )

@@ -33,15 +33,14 @@ class Users:
         Raises :class:`BuildError` when ids should be pseudonyms and one is not.
         """
         if "user_id" not in rows.strings.column_names:
-            none = np.zeros(0, dtype=np.int64)
-            return _take(rows, none), np.zeros((0, PSEUDONYM_BYTES), dtype=np.uint8)
+            return rows.having("user_id"), np.zeros((0, PSEUDONYM_BYTES), dtype=np.uint8)
         column: pa.ChunkedArray[pa.StringScalar] = rows.strings["user_id"]
         encoded = column.combine_chunks().dictionary_encode()
         known = np.flatnonzero(encoded.is_valid().to_numpy(zero_copy_only=False))
         ids = [str(user) for user in encoded.dictionary.to_pylist()]
         table = np.frombuffer(b"".join(self._bytes_of(ids)), dtype=np.uint8).reshape(-1, PSEUDONYM_BYTES)
         codes = encoded.indices.fill_null(0).to_numpy()[known]
-        return _take(rows, known), np.ascontiguousarray(table[codes])
+        return rows.take(known), np.ascontiguousarray(table[codes])
 
     def _bytes_of(self, ids: list[str]) -> list[bytes]:
         if self.salt is None:
@@ -59,7 +58,3 @@ class Users:
 
 def _never(_: str) -> None:
     return None
-
-
-def _take(rows: Rows, known: npt.NDArray[np.int64]) -> Rows:
-    return Rows(rows.ordinals[known], rows.ts_ms[known], rows.weights[known], rows.strings.take(known))
