@@ -142,10 +142,11 @@ def rollback(
 ) -> None:
     """Point at an earlier release again. Nothing is built; services follow within seconds."""
     registry = at.open()
-    before = registry.find(of.tenant, of.surface)
-    manifest = registry.roll_back(of.tenant, of.surface, to, expected=expected)
-    if manifest.version != before.version:
-        at.record(of.tenant, of.surface, "rollback", before.version, manifest.version, comment)
+    with at.trail(of) as trail:
+        before = registry.find(of.tenant, of.surface)
+        manifest = registry.roll_back(of.tenant, of.surface, to, expected=expected)
+        if manifest.version != before.version:
+            trail.record("rollback", before.version, manifest.version, comment)
     print_json(manifest) if json else print(manifest.version)
 
 
@@ -164,9 +165,10 @@ def pin(
     manifest = registry.find(of.tenant, of.surface, version)
     is_pinned = manifest.version in registry.pins(of.tenant, of.surface)
     if is_pinned == remove:
-        (registry.unpin if remove else registry.pin)(manifest)
-        action = "unpin" if remove else "pin"
-        at.record(of.tenant, of.surface, action, manifest.version, manifest.version, comment)
+        with at.trail(of) as trail:
+            (registry.unpin if remove else registry.pin)(manifest)
+            action = "unpin" if remove else "pin"
+            trail.record(action, manifest.version, manifest.version, comment)
     print(f"{manifest.version} is {'not ' if remove else ''}pinned")
 
 

@@ -24,7 +24,7 @@ from recsys.cli.console import (
     progress,
 )
 from recsys.cli.pipeline_sources import NO_SOURCE, Range, SourceOptions, open_source
-from recsys.cli.releases import IN_DATA_FOLDER, Comment, RegistryOptions, SurfaceOptions, short
+from recsys.cli.releases import IN_DATA_FOLDER, Comment, RegistryOptions, SurfaceOptions, Trail, short
 
 if TYPE_CHECKING:
     from recsys.contracts.pipeline import PipelineSettings
@@ -172,15 +172,12 @@ def publish(
     """Publish the artifacts that were built last."""
     from recsys.pipelines.stages import publish
 
-    published = publish(
-        _workspace(of, at),
-        at.open(),
-        _settings(settings, of, at),
-        kinds=kinds or None,
-        force=force,
-        backfill=backfill,
-    )
-    _audit(of, at, published, published.gates, comment)
+    chosen = _settings(settings, of, at)
+    with at.trail(of) as trail:
+        published = publish(
+            _workspace(of, at), at.open(), chosen, kinds=kinds or None, force=force, backfill=backfill
+        )
+        _audit(trail, published, published.gates, comment)
     print_json(published) if json else _print_published(published)
 
 
@@ -221,9 +218,12 @@ def run(
                 build(workspace, kind, first, last, chosen, resources=resources, begin=begin, engine=engine)
                 for kind in build_order(chosen.kinds)
             ]
-        published = publish(workspace, at.open(), chosen, force=force, backfill=backfill, has_validated=True)
-    gates += published.gates
-    _audit(of, at, published, gates, comment)
+        with at.trail(of) as trail:
+            published = publish(
+                workspace, at.open(), chosen, force=force, backfill=backfill, has_validated=True
+            )
+            gates += published.gates
+            _audit(trail, published, gates, comment)
     if json:
         print_json({"ingested": ingested, "gates": gates, "built": built, "published": published})
         return
@@ -299,9 +299,7 @@ def _ingest(
         )
 
 
-def _audit(
-    of: SurfaceOptions, at: RegistryOptions, published: Published, gates: list[GateResult], comment: str
-) -> None:
+def _audit(trail: Trail, published: Published, gates: list[GateResult], comment: str) -> None:
     """Enter a new release into the audit trail; gates that failed are named there."""
     failed = [str(gate) for gate in gates if gate.status == "fail"]
     if not published.is_new and not failed:
@@ -311,7 +309,7 @@ def _audit(
     if failed:
         words.append(f"forced past {len(failed)} failed gates: {'; '.join(failed)}")
     action = "publish" if not failed else "force_publish"
-    at.record(of.tenant, of.surface, action, manifest.parent, manifest.version, ". ".join(words))
+    trail.record(action, manifest.parent, manifest.version, ". ".join(words))
 
 
 def _print_ingested(report: Ingested) -> None:

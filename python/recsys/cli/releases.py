@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +14,7 @@ from recsys.cli.store_options import WHERE, Where, actor, control_plane
 if TYPE_CHECKING:
     from recsys.artifacts.cache import ArtifactCache
     from recsys.artifacts.registry import Registry
+    from recsys.control.plane import ControlPlane
 
 Version = Annotated[str, Parameter(help="A version, or the first six or more characters of it.")]
 Comment = Annotated[str, Parameter(name="--comment", help="Why; kept in the audit trail.")]
@@ -40,20 +43,39 @@ class RegistryOptions:
 
         return ArtifactCache(self.where.data_dir / "cache" / "artifacts")
 
-    def record(
-        self, tenant: str, surface: str, action: str, before: str | None, after: str | None, comment: str
-    ) -> None:
-        """Enter a change of a surface's releases into the audit trail."""
+    @contextmanager
+    def trail(self, of: SurfaceOptions) -> Iterator[Trail]:
+        """Open the audit trail before anything changes: a change that it could not take is not made."""
         with control_plane(self.where) as plane:
-            plane.record_change(
-                tenant,
+            yield Trail(plane, of)
+
+
+@dataclass(frozen=True)
+class Trail:
+    """The audit trail of a surface's releases."""
+
+    plane: ControlPlane
+    of: SurfaceOptions
+
+    def record(self, action: str, before: str | None, after: str | None, comment: str) -> None:
+        """Enter a change that was made; raises ``ControlError``, which says that it was, when that fails."""
+        from recsys.control.store import ControlError
+
+        try:
+            self.plane.record_change(
+                self.of.tenant,
                 actor=actor(),
                 action=f"release.{action}",
-                subject=surface,
+                subject=self.of.surface,
                 before=before,
                 after=after,
                 comment=comment,
             )
+        except ControlError as error:
+            raise ControlError(
+                f"{action} of {after} for {self.of.tenant}/{self.of.surface} is done, "
+                f"but is missing from the audit trail: {error}"
+            ) from error
 
 
 @Parameter(name="*")

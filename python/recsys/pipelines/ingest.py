@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from msgspec import Struct
 
-from recsys.artifacts.atomic_files import read_pieces, write_atomically
+from recsys.artifacts.atomic_files import named_errors, read_pieces, write_atomically
 from recsys.pipelines.build.request import BuildInput
 from recsys.pipelines.input.columns import INTERACTION_COLUMNS, MAPPED_INTERACTION_COLUMNS
 from recsys.pipelines.input.quarantine import Quarantine
@@ -160,7 +160,7 @@ def _spread(
     numbers = pa.array(sorted((day - _EPOCH).days for day in days), pa.int64())
     counts = _Counts()
     buffered: list[pa.Table] = []
-    with ExitStack() as stack, Quarantine(given.quarantine, given.limit) as quarantine:
+    with named_errors(scratch), ExitStack() as stack, Quarantine(given.quarantine, given.limit) as quarantine:
         writers: dict[int, pq.ParquetWriter] = {}
         for table in read_rows(source, quarantine, advance):
             rows = _select(table, workspace, segment, numbers)
@@ -227,7 +227,8 @@ def _write_day(workspace: Workspace, day: date, scratch: Path, source: str) -> D
     times = unique["ts"].cast(pa.timestamp("ms", "UTC"))
     unique = unique.set_column(0, pa.field("ts", pa.timestamp("ms", "UTC")), times)
     made = scratch / "day.parquet"
-    pq.write_table(unique, made, compression="zstd")
+    with named_errors(made):
+        pq.write_table(unique, made, compression="zstd")
     digest = file_digest(made)
     if not target.is_file() or file_digest(target) != digest:
         write_atomically(target, read_pieces(made))
