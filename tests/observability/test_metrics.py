@@ -34,7 +34,8 @@ def test_every_count_is_in_the_next_scrape():
     asyncio.run(serve())
 
 
-def test_counts_are_written_without_a_scrape_once_the_loop_is_idle(monkeypatch):
+def test_counts_are_written_without_a_scrape_a_little_later(monkeypatch):
+    monkeypatch.setattr("recsys.observability.metrics.FLUSH_AFTER_S", 0.01)
     metrics = Metrics()
     flushed = []
     surface = metrics.of_surface("recommend", "demo", "home")
@@ -44,10 +45,10 @@ def test_counts_are_written_without_a_scrape_once_the_loop_is_idle(monkeypatch):
         for _ in range(5):
             surface.count_list("full", 0.001)
         assert flushed == []
-        await asyncio.sleep(0)
+        await asyncio.sleep(0.05)
         assert flushed == [1]
         surface.count_failure()
-        await asyncio.sleep(0)
+        await asyncio.sleep(0.05)
         assert flushed == [1, 1]
 
     asyncio.run(serve())

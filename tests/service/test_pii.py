@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recsys.service.pii import looks_personal
+from recsys.service.pii import looks_personal, may_look_personal
 
 
 @pytest.mark.parametrize(
@@ -60,6 +60,21 @@ def test_a_plain_number_always_passes(number):
 @given(st.uuids())
 def test_a_uuid_always_passes(uuid):
     assert looks_personal(str(uuid)) is None
+
+
+@given(
+    st.lists(
+        st.text("019 \t\n\0()+./-@a") | st.from_regex(r" ?\+?[0-9(][0-9 ()./-]{6,}[0-9]\n?", fullmatch=True)
+    )
+)
+def test_the_look_at_all_texts_overlooks_none(texts):
+    if any(looks_personal(text) for text in texts):
+        assert may_look_personal(texts)
+
+
+def test_plain_ids_need_no_closer_look():
+    uuid = "550e8400-e29b-41d4-a716-446655440000"
+    assert not may_look_personal(["12345", "0660123456", "item-00001", "a.b", "de-AT", uuid, "12-pack"])
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ Label sets are bounded: endpoints, codes and list kinds are fixed, tenants and s
 With ``PROMETHEUS_MULTIPROC_DIR`` set before this module is imported, every worker writes to that folder and
 any of them answers for all.
 
-What each request counts is kept in plain numbers and written out once the event loop has answered the
-requests at hand, before a scrape, and when the worker stops: many requests then cost the writing of one.
+What each request counts is kept in plain numbers and written out a tenth of a second later, before a scrape,
+and when the worker stops: many requests then cost the writing of one.
 """
 
 from __future__ import annotations
@@ -25,6 +25,9 @@ MULTIPROCESS_DIR = "PROMETHEUS_MULTIPROC_DIR"
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 Outcome = Literal["ok", "server_error"]
 ListKind = Literal["full", "short", "empty", "fallback"]
+FLUSH_AFTER_S = 0.1
+"""How long a scrape of another worker may miss what this one has counted."""
+
 LATENCY_BUCKETS_S = (
     *(0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05),
     *(0.1, 0.25, 0.5, 1.0, 2.5),
@@ -193,11 +196,11 @@ class Metrics:
         self.flush_soon()
 
     def flush_soon(self) -> None:
-        """Write what was counted once the event loop has done what is ready now; without a loop, at once."""
+        """Write what was counted in ``FLUSH_AFTER_S``; without an event loop, at once."""
         if self._will_flush:
             return
         try:
-            asyncio.get_running_loop().call_soon(self.flush)
+            asyncio.get_running_loop().call_later(FLUSH_AFTER_S, self.flush)
             self._will_flush = True
         except RuntimeError:
             self.flush()
