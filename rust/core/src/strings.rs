@@ -171,8 +171,9 @@ impl StringTable {
         Ok(())
     }
 
+    /// The bytes of the text at position `i`; an error if there is none.
     #[inline]
-    fn bytes<'a>(&self, artifact: &'a Artifact, i: u32) -> Result<&'a [u8]> {
+    pub fn bytes<'a>(&self, artifact: &'a Artifact, i: u32) -> Result<&'a [u8]> {
         let range = self.offsets.range(artifact, i)?;
         // The range was checked against this very section.
         Ok(artifact.slice(&self.data).get(range).unwrap_or(&[]))

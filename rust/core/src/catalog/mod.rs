@@ -157,6 +157,12 @@ impl Catalog {
         self.ids.get(&self.artifact, item)
     }
 
+    /// As [`Catalog::id`], without a look at whether it is UTF-8.
+    #[inline]
+    pub fn id_bytes(&self, item: Ordinal) -> Result<&[u8]> {
+        self.ids.bytes(&self.artifact, item)
+    }
+
     /// The title of an item, `None` if it has none.
     pub fn title(&self, item: Ordinal) -> Result<Option<&str>> {
         let title = self.titles.get(&self.artifact, item)?;

@@ -1,5 +1,6 @@
 //! [`Filter`]: who may be shown in this request, whatever its score.
 
+use super::exclusions::Exclusions;
 use super::plan::Rules;
 use super::request::{Drop, Request};
 use super::sets::OrdinalSet;
@@ -13,7 +14,7 @@ const ENUMERATED_TAGS: usize = 4096;
 /// The sets of one request that keep their memory for the next one.
 #[derive(Debug, Default)]
 pub struct FilterSets {
-    excluded: OrdinalSet,
+    anchors: OrdinalSet,
     included: OrdinalSet,
 }
 
@@ -24,6 +25,7 @@ pub struct Filter<'r> {
     rules: &'r Rules,
     now_ms: i64,
     sets: &'r FilterSets,
+    exclusions: Exclusions<'r>,
     has_include: bool,
     /// Codes of the required tags that the catalog knows; `None` without a demand.
     required: Option<Vec<u32>>,
@@ -37,19 +39,13 @@ impl<'r> Filter<'r> {
     pub fn new(
         catalog: &'r Catalog,
         rules: &'r Rules,
-        request: &Request<'_>,
+        request: &'r Request<'_>,
         anchors: &[Ordinal],
         sets: &'r mut FilterSets,
     ) -> Result<Self> {
-        sets.excluded.reset(anchors.len() + request.exclude.len());
+        sets.anchors.reset(anchors.len());
         for anchor in anchors.iter().filter(|a| **a != NONE) {
-            sets.excluded.insert(*anchor);
-        }
-        catalog.touch_ids(&request.exclude);
-        for id in &request.exclude {
-            if let Some(item) = catalog.ordinal(id)? {
-                sets.excluded.insert(item);
-            }
+            sets.anchors.insert(*anchor);
         }
         let mut include_unknown = 0;
         let include = request.include.as_deref().unwrap_or_default();
@@ -71,6 +67,7 @@ impl<'r> Filter<'r> {
             rules,
             now_ms: request.now_ms,
             sets,
+            exclusions: Exclusions::new(catalog, &request.exclude),
             has_include: request.include.is_some(),
             required,
             forbidden: codes(catalog, &request.forbidden_tags)?,
@@ -79,14 +76,14 @@ impl<'r> Filter<'r> {
     }
 
     /// Why `item` may not be shown, if it may not.
-    pub fn check(&self, item: Ordinal) -> Result<Option<Drop>> {
+    pub fn check(&mut self, item: Ordinal) -> Result<Option<Drop>> {
         if !self.catalog.is_available(item) {
             return Ok(Some(Drop::Unavailable));
         }
         if !self.catalog.is_servable(item, self.now_ms) {
             return Ok(Some(Drop::Expired));
         }
-        if self.sets.excluded.contains(item) {
+        if self.sets.anchors.contains(item) || self.exclusions.contains(item)? {
             return Ok(Some(Drop::Excluded));
         }
         if self.has_include && !self.sets.included.contains(item) {

@@ -9,6 +9,7 @@
 
 mod caps;
 mod encode;
+mod exclusions;
 mod explain;
 mod filter;
 mod gather;

@@ -63,6 +63,7 @@ impl<'p> Stream<'p> {
     }
 
     /// What the list says of `item`.
+    #[inline]
     pub fn value(&self, item: Ordinal) -> Result<Option<f64>> {
         self.by_item.score(item)
     }

@@ -6,12 +6,13 @@ use crate::Ordinal;
 
 const EMPTY: u64 = u64::MAX;
 
-/// Candidates by position, found by ordinal through an open-addressing table that stays in the near caches.
+/// Slots a candidate to begin with: so many that most are found or found free at the first look.
+const SPARSE: usize = 4;
+
+/// Candidates by position, found by ordinal.
 #[derive(Debug, Default)]
 pub struct Table {
-    /// Ordinal in the upper half, position in the lower.
-    slots: Vec<u64>,
-    ordinals: Vec<Ordinal>,
+    index: Index,
     /// By position, like each of `raws`; both have room to spare.
     found_by: Vec<u32>,
     /// A column a source, so that a source scores its candidates in one loop.
@@ -21,11 +22,7 @@ pub struct Table {
 impl Table {
     /// Empties the table and makes room for `expected` candidates.
     pub fn reset(&mut self, n_sources: usize, expected: usize) {
-        self.slots.clear();
-        self.slots
-            .resize((expected * 2).next_power_of_two().max(64), EMPTY);
-        self.ordinals.clear();
-        self.ordinals.reserve(expected);
+        self.index.reset(expected);
         self.found_by.clear();
         self.raws.resize_with(n_sources, Vec::new);
         for column in &mut self.raws {
@@ -36,18 +33,18 @@ impl Table {
 
     /// How many candidates there are.
     pub fn len(&self) -> usize {
-        self.ordinals.len()
+        self.index.ordinals.len()
     }
 
     /// The candidate at `position`.
     #[inline]
     pub fn ordinal(&self, position: usize) -> Ordinal {
-        self.ordinals[position]
+        self.index.ordinals[position]
     }
 
     /// Every candidate, by position.
     pub fn ordinals(&self) -> &[Ordinal] {
-        &self.ordinals
+        &self.index.ordinals
     }
 
     /// The sources that found the candidate, a bit each.
@@ -64,28 +61,18 @@ impl Table {
 
     /// The position of `item`, if it is a candidate.
     pub fn find(&self, item: Ordinal) -> Option<usize> {
-        let entry = self.slots[slot(&self.slots, item)];
+        let entry = self.index.slots[self.index.slot(item)];
         (entry != EMPTY).then_some(entry as u32 as usize)
     }
 
     /// The position of `item`, which becomes a candidate if it is not one; and whether it became one.
     #[inline]
     pub fn enter(&mut self, item: Ordinal) -> (usize, bool) {
-        let slot = slot(&self.slots, item);
-        let entry = self.slots[slot];
-        if entry != EMPTY {
-            return (entry as u32 as usize, false);
-        }
-        let position = self.ordinals.len();
-        self.slots[slot] = u64::from(item) << 32 | position as u64;
-        self.ordinals.push(item);
+        let (position, is_new) = self.index.enter(item);
         if position >= self.found_by.len() {
             self.make_room(position * 2 + 64);
         }
-        if self.ordinals.len() * 2 > self.slots.len() {
-            self.grow();
-        }
-        (position, true)
+        (position, is_new)
     }
 
     /// Adds to what `source` says of the candidate.
@@ -104,9 +91,12 @@ impl Table {
         items: &[Ordinal],
         scores: impl Iterator<Item = f64>,
     ) {
+        self.make_room(self.len() + items.len());
+        let (column, found_by) = (&mut self.raws[source], &mut self.found_by);
         for (item, score) in items.iter().zip(scores) {
-            let (position, _) = self.enter(*item);
-            self.add(position, source, factor * score);
+            let (position, _) = self.index.enter(*item);
+            column[position] += factor * score;
+            found_by[position] |= 1 << source;
         }
     }
 
@@ -124,30 +114,68 @@ impl Table {
     }
 
     fn make_room(&mut self, candidates: usize) {
-        self.found_by.resize(candidates, 0);
-        for column in &mut self.raws {
-            column.resize(candidates, 0.0);
-        }
-    }
-
-    fn grow(&mut self) {
-        let size = self.slots.len() * 4;
-        self.slots.clear();
-        self.slots.resize(size, EMPTY);
-        for (position, item) in self.ordinals.iter().enumerate() {
-            let slot = slot(&self.slots, *item);
-            self.slots[slot] = u64::from(*item) << 32 | position as u64;
+        if candidates > self.found_by.len() {
+            self.found_by.resize(candidates, 0);
+            for column in &mut self.raws {
+                column.resize(candidates, 0.0);
+            }
         }
     }
 }
 
-/// Where `item` is, or would be; there is always an empty slot.
-#[inline]
-fn slot(slots: &[u64], item: Ordinal) -> usize {
-    let mask = slots.len() - 1;
-    let mut slot = spread(item) & mask;
-    while slots[slot] != EMPTY && (slots[slot] >> 32) as u32 != item {
-        slot = (slot + 1) & mask;
+/// Positions by ordinal: an open-addressing table that stays in the near caches.
+#[derive(Debug, Default)]
+struct Index {
+    /// Ordinal in the upper half, position in the lower.
+    slots: Vec<u64>,
+    ordinals: Vec<Ordinal>,
+}
+
+impl Index {
+    fn reset(&mut self, expected: usize) {
+        self.slots.clear();
+        self.slots
+            .resize((expected * SPARSE).next_power_of_two().max(64), EMPTY);
+        self.ordinals.clear();
+        self.ordinals.reserve(expected);
     }
-    slot
+
+    #[inline(always)]
+    fn enter(&mut self, item: Ordinal) -> (usize, bool) {
+        let slot = self.slot(item);
+        let entry = self.slots[slot];
+        if entry != EMPTY {
+            return (entry as u32 as usize, false);
+        }
+        let position = self.ordinals.len();
+        self.slots[slot] = u64::from(item) << 32 | position as u64;
+        self.ordinals.push(item);
+        if self.ordinals.len() * 2 > self.slots.len() {
+            self.grow();
+        }
+        (position, true)
+    }
+
+    #[cold]
+    fn grow(&mut self) {
+        let size = self.slots.len() * 4;
+        self.slots.clear();
+        self.slots.resize(size, EMPTY);
+        for position in 0..self.ordinals.len() {
+            let item = self.ordinals[position];
+            let slot = self.slot(item);
+            self.slots[slot] = u64::from(item) << 32 | position as u64;
+        }
+    }
+
+    /// Where `item` is, or would be; there is always an empty slot.
+    #[inline]
+    fn slot(&self, item: Ordinal) -> usize {
+        let mask = self.slots.len() - 1;
+        let mut slot = spread(item) & mask;
+        while self.slots[slot] != EMPTY && (self.slots[slot] >> 32) as u32 != item {
+            slot = (slot + 1) & mask;
+        }
+        slot
+    }
 }

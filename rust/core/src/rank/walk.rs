@@ -46,7 +46,7 @@ fn total_order(score: f64) -> i64 {
     bits ^ (((bits >> 63) as u64) >> 1) as i64
 }
 
-/// How many candidates are looked up in the catalog at once, ahead of the walk.
+/// How many candidates are sorted, and looked up in the catalog, at first; more each time that they are used up.
 const AHEAD: usize = 32;
 /// How many items of a stream are looked up at once, on a long walk.
 const LOOKED_UP: usize = 128;
@@ -54,8 +54,13 @@ const LOOKED_UP: usize = 128;
 /// Every candidate of every source, one after the other in final order.
 #[derive(Debug)]
 pub struct Walk<'p> {
-    /// The best of those that were there when it was last filled, worst first.
+    /// The best of the candidates that were there before the walk, worst first.
     ahead: Vec<Ranked>,
+    /// The others of them, in no order.
+    rest: Vec<Ranked>,
+    /// How many to sort next.
+    n_ahead: usize,
+    /// Candidates that the walk has come upon.
     heap: BinaryHeap<Ranked>,
     streams: Vec<Stream<'p>>,
     /// Items that the streams gave.
@@ -71,9 +76,11 @@ impl<'p> Walk<'p> {
         streams: Vec<Stream<'p>>,
         allowed: Option<&[Ordinal]>,
     ) -> Result<Self> {
-        if !streams.is_empty() {
+        for stream in &streams {
             for position in 0..table.len() {
-                complete(table, position, &streams, None)?;
+                if let Some(raw) = stream.value(table.ordinal(position))? {
+                    table.add(position, stream.source, raw);
+                }
             }
         }
         for item in allowed.into_iter().flatten() {
@@ -89,10 +96,11 @@ impl<'p> Walk<'p> {
         };
         let scores = scorer.scores(table);
         let ranked = |p| Ranked::new(scores[p], table.ordinal(p), p);
-        let heap: Vec<Ranked> = (0..table.len()).map(ranked).collect();
         Ok(Self {
             ahead: Vec::with_capacity(AHEAD),
-            heap: heap.into(),
+            rest: (0..table.len()).map(ranked).collect(),
+            n_ahead: AHEAD,
+            heap: BinaryHeap::new(),
             streams,
             n_pulled: 0,
         })
@@ -100,6 +108,9 @@ impl<'p> Walk<'p> {
 
     /// The position in `table` of the next candidate.
     pub fn next(&mut self, scorer: &Scorer<'p>, table: &mut Table) -> Result<Option<usize>> {
+        if self.ahead.is_empty() && !self.rest.is_empty() {
+            self.look_ahead(scorer);
+        }
         let has_boosts = scorer.plan.has_boosts();
         while !self.streams.iter().all(Stream::is_finished) {
             let mut class = Class::Plain;
@@ -116,13 +127,11 @@ impl<'p> Walk<'p> {
             }
             self.pull(scorer, table, class)?;
         }
-        if self.ahead.is_empty() {
-            self.look_ahead(scorer);
-        }
-        // What a stream gave meanwhile may be better than what was looked up ahead.
-        let next = match (self.ahead.last(), self.heap.peek()) {
-            (Some(ahead), Some(best)) if best > ahead => self.heap.pop(),
-            _ => self.ahead.pop(),
+        // What a stream gave meanwhile may be better than what was there before.
+        let next = if self.heap.peek() > self.ahead.last() {
+            self.heap.pop()
+        } else {
+            self.ahead.pop()
         };
         Ok(next.map(Ranked::position))
     }
@@ -131,19 +140,20 @@ impl<'p> Walk<'p> {
         self.ahead.last().max(self.heap.peek()).copied()
     }
 
-    /// Takes the next candidates off the heap, and has the catalog bring what will be asked of them into the caches.
+    /// Sorts the next of the candidates, and has the catalog bring what will be asked of them into the caches.
     fn look_ahead(&mut self, scorer: &Scorer<'p>) {
-        while self.ahead.len() < AHEAD
-            && let Some(best) = self.heap.pop()
-        {
-            self.ahead.push(best);
+        let left = self.rest.len().saturating_sub(self.n_ahead);
+        if left > 0 {
+            self.rest.select_nth_unstable(left);
         }
+        self.ahead.extend(self.rest.drain(left..));
+        self.ahead.sort_unstable();
+        self.n_ahead *= 2;
         if self.ahead.len() >= AHEAD / 4 {
             let items = self.ahead.iter().map(|ranked| ranked.ordinal());
             scorer.plan.catalog.touch(items.clone());
             scorer.plan.catalog.touch_texts(items);
         }
-        self.ahead.reverse();
     }
 
     /// How many items the streams gave.

@@ -170,11 +170,16 @@ impl ByItem<'_> {
 ///
 /// A list that holds most items is found in one to three probes, any other in O(log n). Items that do not ascend can
 /// hide an item, and no more.
+#[inline]
 fn find(items: &[u32], wanted: u32) -> Option<usize> {
     let (&first, &last) = (items.first()?, items.last()?);
     if wanted < first || wanted > last {
         return None;
     }
+    search(items, wanted, first, last)
+}
+
+fn search(items: &[u32], wanted: u32, first: u32, last: u32) -> Option<usize> {
     let span = u64::from(last - first).max(1);
     let guess = u64::from(wanted - first) * (items.len() as u64 - 1) / span;
     let guess = guess as usize;
