@@ -127,6 +127,10 @@ spark: test-setup .venv/.spark ## Build the retail data on Spark and natively: t
 soak: setup ## Load a service at half of its capacity for SOAK_MINUTES while releases, rules and logs change
 	$(BIN)/recsys pilot soak --minutes $(SOAK_MINUTES)
 
+.PHONY: drills
+drills: test-setup ## Run every drill and rollback, and write the times into docs/runbooks/README.md
+	$(BIN)/python tests/docs/measured_times.py
+
 .PHONY: fuzz
 fuzz: prerequisites ## Fuzz the artifact reader for FUZZ_SECONDS, every target at once
 	@command -v cargo-fuzz >/dev/null || cargo install --quiet --locked cargo-fuzz

@@ -1,0 +1,73 @@
+"""systemd takes the units, the container file is sound, and Grafana's own model reads the whole dashboard."""
+
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.models.dashboard import Dashboard
+
+ROOT = Path(__file__).parents[2]
+CONTAINERFILE = ROOT / "deploy" / "container" / "Containerfile"
+UNITS = ROOT / "deploy" / "systemd"
+EXPOSURE = 40
+"""Of 100: what ``systemd-analyze security`` may find at most; 40 is the end of "OK"."""
+
+
+def printed(*command: str | Path) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def test_systemd_takes_the_units(tmp_path: Path) -> None:
+    for unit in UNITS.iterdir():
+        # The package is installed where the host has it, so any program stands in for it.
+        text = unit.read_text().replace("/opt/recsys/bin/recsys", sys.executable)
+        (tmp_path / unit.name).write_text(text)
+    assert printed("systemd-analyze", "verify", "--man=no", *tmp_path.iterdir()) == ""
+
+
+def test_the_service_is_confined(tmp_path: Path) -> None:
+    unit = UNITS / "recsys.service"
+    printed("systemd-analyze", "security", "--offline=true", f"--threshold={EXPOSURE}", unit)
+
+
+def test_the_container_file_is_sound() -> None:
+    # Versions of Debian's packages are those of the base image, which is the pin.
+    assert printed(Path(sys.executable).with_name("hadolint"), "--ignore", "DL3008", CONTAINERFILE) == ""
+
+
+def test_the_image_runs_as_nobody_and_has_the_extras_that_the_chart_needs() -> None:
+    text = CONTAINERFILE.read_text()
+    assert re.search(r"^USER 10001:10001$", text, re.MULTILINE)
+    found = re.search(r"'\.\[([a-z,-]+)\]'", text)
+    assert found is not None
+    installed = set(found[1].split(","))
+    # A store in PostgreSQL, a registry in an object store, tokens, traces, reports, doctor and drills.
+    assert {"postgres", "object-store", "auth", "otel", "eval", "pilot"} <= installed
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert installed <= set(project["optional-dependencies"])
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "deploy" / "grafana").glob("*.json")), ids=lambda p: p.name)
+def test_grafana_reads_the_dashboard_and_drops_nothing_of_it(path: Path) -> None:
+    written = json.loads(path.read_text())
+    read = json.loads(JSONEncoder().encode(Dashboard.from_json(written)))
+    for variable in written["templating"]["list"]:
+        variable.pop("definition", None)  # how the editor shows a query; the query itself is kept
+    assert not list(lost(written, read, ""))
+
+
+def lost(written: object, read: object, where: str) -> list[str]:
+    """Return the places whose value is gone or another."""
+    if isinstance(written, dict) and isinstance(read, dict):
+        return [place for key in written for place in lost(written[key], read.get(key), f"{where}/{key}")]
+    if isinstance(written, list) and isinstance(read, list) and len(written) == len(read):
+        pairs = enumerate(zip(written, read, strict=True))
+        return [place for i, (one, other) in pairs for place in lost(one, other, f"{where}[{i}]")]
+    return [] if written == read else [where]
