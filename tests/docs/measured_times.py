@@ -54,14 +54,37 @@ def with_rollbacks(page: str, times: Mapping[str, list[str]]) -> str:
     )
 
 
+def with_drilled(page: str, times: Mapping[str, tuple[float, float]]) -> str:
+    """Return a runbook whose last words tell how long its drills took; one without a drill is as it was."""
+
+    def told(found: re.Match[str]) -> str:
+        names = found[1].split()
+        took = "; ".join(
+            f"as drilled, seen {_after(times[name][0])} and well again {_after(times[name][1])}"
+            for name in names
+        )
+        return f"Drill{'s' if len(names) > 1 else ''}: `recsys drill {found[1]}`; {took}."
+
+    return re.sub(r"Drills?: `recsys drill ([\w -]+)`.*$", told, page, flags=re.MULTILINE)
+
+
+def _after(seconds: float) -> str:
+    return f"after {seconds:.1f} s" if seconds >= 0.05 else "at once"
+
+
 def _shown(seconds: float) -> str:
     return f"{seconds:.1f}" if seconds >= 0.05 else "at once"
 
 
 def main() -> None:
     """Measure and write."""
+    drills, rollbacks = drill_times(), rollback_times()
     page = PAGE.read_text(encoding="utf-8")
-    PAGE.write_text(with_rollbacks(with_drills(page, drill_times()), rollback_times()), encoding="utf-8")
+    PAGE.write_text(with_rollbacks(with_drills(page, drills), rollbacks), encoding="utf-8")
+    for path in PAGE.parent.glob("*.md"):
+        text = path.read_text(encoding="utf-8")
+        if path != PAGE:
+            path.write_text(with_drilled(text, drills), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,12 @@
 """The tables of the runbooks have every drill and rollback, and measured times go where they belong."""
 
 import re
+from pathlib import Path
 
-from tests.docs.measured_times import PAGE, with_drills, with_rollbacks
+import pytest
+from tests.docs.measured_times import PAGE, with_drilled, with_drills, with_rollbacks
 
-from recsys.pilot.drills.catalog import DRILLS
+from recsys.pilot.drills.catalog import DRILLS, Drill
 
 TEXT = PAGE.read_text(encoding="utf-8")
 
@@ -33,3 +35,19 @@ def test_nothing_else_of_the_page_changes() -> None:
     times = {drill.name: (0.3, 0.3) for drill in DRILLS}
     before, after = (re.sub(r"[\d.]+|at once", "", page) for page in (TEXT, with_drills(TEXT, times)))
     assert before == after
+
+
+@pytest.mark.parametrize("drill", DRILLS, ids=lambda drill: drill.name)
+def test_every_drill_is_on_its_runbook_with_its_times(drill: Drill) -> None:
+    text = (PAGE.parent / f"{drill.runbook}.md").read_text(encoding="utf-8")
+    (line,) = re.findall(rf"Drills?: `recsys drill [^`]*\b{drill.name}\b[^`]*`.*$", text, re.MULTILINE)
+    assert "as drilled, seen" in line
+    times = {one.name: (77.7, 0.01) for one in DRILLS}
+    assert "seen after 77.7 s and well again at once" in with_drilled(text, times)
+
+
+@pytest.mark.parametrize("path", sorted(PAGE.parent.glob("[!R]*.md")), ids=lambda path: path.name)
+def test_every_runbook_has_trigger_steps_expected_output_and_end(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    for part in ("**You see**", "**Customers see**", "\n1. ", "**Expect**", "**It is over when**"):
+        assert part in text, part
