@@ -162,18 +162,18 @@ def test_bootstrap_covers_the_truth_and_repeats_by_seed() -> None:
     covered = 0
     for seed in range(200):
         effect = 0.3 + rng.normal(0, 1, 80)[users] + rng.normal(0, 1, 400)
-        gaps = paired_bootstrap(effect[:, None], users, level=0.9, replicates=300, seed=seed)
+        gaps = paired_bootstrap([effect], users, level=0.9, replicates=300, seed=seed)
         covered += gaps[0].low <= 0.3 <= gaps[0].high
     # 200 draws of 0.9 stay within four standard deviations of 180, 17.
     assert 163 <= covered <= 197
-    again = paired_bootstrap(effect[:, None], users, level=0.9, replicates=300, seed=199)
+    again = paired_bootstrap([effect], users, level=0.9, replicates=300, seed=199)
     assert again == gaps
 
 
 def test_small_p_values_survive_the_correction_of_a_family() -> None:
     rng = np.random.default_rng(0)
     effects = rng.normal(1.0, 0.1, (400, 30))
-    gaps = paired_bootstrap(effects, np.arange(400), level=0.95, replicates=200, seed=0)
+    gaps = paired_bootstrap(effects.T, np.arange(400), level=0.95, replicates=200, seed=0)
     assert all(gap.p_value < 1e-6 for gap in gaps)
 
 

@@ -9,9 +9,11 @@ from cyclopts import Parameter
 
 from recsys.cli.console import FAILED, OK, JsonFlag, print_json, print_table, stdout
 from recsys.cli.eval_inputs import NO_LOGS, LogOptions, Paths
+from recsys.cli.eval_report import Out
 from recsys.contracts.errors import UsageError
 
 if TYPE_CHECKING:
+    from recsys.contracts.reports import Setting
     from recsys.evaluation.validate import Validation
 
 HOLD = 2
@@ -25,7 +27,9 @@ def run_validate(
     ranklists: Annotated[Paths, Parameter(help="Ranked lists.")] = (),
     min_join_rate: float = 0.95,
     shown: int = 10,
+    mapping: Path | None = None,
     prometheus: Path | None = None,
+    out: Out = None,
     json: JsonFlag = False,
 ) -> int:
     """Check logs; exits 0 when sane, 2 on hold, 1 when failed.
@@ -36,6 +40,8 @@ def run_validate(
         The share (0 to 1) of outcomes that have to match an exposure.
     shown
         How many defects of a kind to show; all are counted.
+    mapping
+        TOML file that says where the fields are, for logs in another shape.
     prometheus
         Write the join rates there too, for a node exporter's textfile collector.
     """
@@ -51,13 +57,27 @@ def run_validate(
         shown=shown,
         window=given.attribution_window(),
         memory=given.memory,
+        mapping=mapping,
     )
     if prometheus is not None:
         write_join_rates(prometheus, result)
+    files = None
+    if out is not None:
+        from recsys.evaluation.report.validation import validation_report, validation_story
+        from recsys.evaluation.report.write import write_report
+
+        settings: dict[str, Setting] = {
+            "min_join_rate": min_join_rate,
+            "window": given.window,
+            "shown": shown,
+        }
+        files = write_report(out, validation_report(result, settings), validation_story(result))
     if json:
         print_json(result)
     else:
         print_validation(result)
+        if files is not None:
+            stdout().print(f"report: {files.html}", soft_wrap=True)
     return {"sane": OK, "hold": HOLD, "failed": FAILED}[result.verdict]
 
 

@@ -119,6 +119,22 @@ class OfflineReport(Struct, frozen=True):
     catalog_from: str | None = None
 
 
+class ValidationReport(Struct, frozen=True):
+    """The check of logs, headed as the reports of measurements are; ``validation`` is the check itself."""
+
+    run_id: str
+    mode: Literal["validate"]
+    created_at: datetime
+    version: str
+    warnings: list[ReportWarning]
+    inputs: list[InputFile]
+    effective_config: dict[str, Setting]
+    environment: dict[str, str]
+    validation: Raw
+    gates: list[GateResult] = []
+    seed: int | None = None
+
+
 class Report(Struct, frozen=True):
     """``report.v1``. The payloads of the other modes are structs of their own, encoded into
     :class:`msgspec.Raw`; ``environment`` maps Python and the libraries that computed to their versions."""
@@ -139,3 +155,7 @@ class Report(Struct, frozen=True):
     ope: Raw | UnsetType = UNSET
     interleaving: Raw | UnsetType = UNSET
     aa_check: Raw | UnsetType = UNSET
+
+
+AnyReport = Report | ValidationReport
+"""What is written as JSON, Markdown and HTML."""

@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 from urllib.parse import unquote, urlsplit
@@ -23,6 +23,7 @@ from recsys.contracts.errors import EvaluationError
 from recsys.contracts.reports import InputFile
 from recsys.evaluation.inputs_remote import copy_objects, is_url
 from recsys.evaluation.logs import ENDINGS
+from recsys.evaluation.record_mapping import LogMapping, Mappings
 
 Role = Literal["exposures", "outcomes", "assignments", "ranklists"]
 """The kinds of logs, each named as its option is."""
@@ -32,12 +33,14 @@ Role = Literal["exposures", "outcomes", "assignments", "ranklists"]
 class Source:
     """One file of a log.
 
-    ``name`` is its path or URL, without credentials; ``path`` is where its bytes are on this machine.
+    ``name`` is its path or URL, without credentials; ``path`` is where its bytes are on this machine;
+    ``mapping`` says where the fields of its records are, when it has another shape.
     """
 
     role: Role
     name: str
     path: Path
+    mapping: LogMapping | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +95,9 @@ def fingerprint_file(role: str, path: Path) -> InputFile:
 
 
 @contextmanager
-def open_inputs(logs: Mapping[Role, Sequence[str]]) -> Iterator[Inputs]:
+def open_inputs(logs: Mapping[Role, Sequence[str]], mappings: Mappings | None = None) -> Iterator[Inputs]:
     """Yield the inputs at ``logs`` (role to files, folders, globs and URLs); copies go with the context.
+    ``mappings`` are for logs in another shape.
 
     Raises EvaluationError naming role and path when nothing is found there, a name has no ending of a log, or
     an object cannot be fetched.
@@ -101,7 +105,8 @@ def open_inputs(logs: Mapping[Role, Sequence[str]]) -> Iterator[Inputs]:
     with tempfile.TemporaryDirectory(prefix="recsys-eval-") as scratch:
         sources: list[Source] = []
         for role, paths in logs.items():
-            sources += _find(role, paths, Path(scratch))
+            mapping = getattr(mappings, role) if mappings else None
+            sources += [replace(source, mapping=mapping) for source in _find(role, paths, Path(scratch))]
         with ThreadPoolExecutor(1) as pool:
             digests = tuple(pool.submit(_digest, source.path) for source in sources)
             try:

@@ -117,11 +117,17 @@ class Scan:
 
 
 def _blocks(source: Source) -> Iterator[tuple[bytes, pa.RecordBatch | None]]:
+    blocks: Iterator[tuple[bytes, pa.RecordBatch | None]]
     if source.path.name.endswith(".parquet"):
-        yield from read_rows(source.path)
+        blocks = iter(read_rows(source.path))
     else:
-        for block in read_blocks(source.path):
-            yield block, None
+        blocks = ((block, None) for block in read_blocks(source.path))
+    if source.mapping is None:
+        yield from blocks
+    else:
+        fields = _TYPES[source.role].__struct_fields__
+        for block, _ in blocks:
+            yield source.mapping.map_lines(block, fields, has_ranks=source.role == "exposures"), None
 
 
 def _decode_line(line: bytes, wanted: type[Record]) -> Record | Defect:

@@ -50,6 +50,7 @@ from recsys.evaluation.stats.multiple import holm
 from recsys.evaluation.stats.paired_bootstrap import paired_bootstrap
 
 _NO_DIFFERENCE = 1e-12
+_MEMORY_OF_SLICES = "256MB"
 
 LOGGED = "logged"
 """The system whose lists are those that were served."""
@@ -145,6 +146,8 @@ def evaluate_offline(
                 with _source_of(join, system, f"ranked_{number}", read) as source:
                     lists[system.name] = lists_of(join.connection, source, f"lists_{number}", max(plan.ks))
             changed = inputs.find_changed()
+            # What DuckDB keeps of the logs is not needed any more, and the metrics need the memory.
+            join.connection.execute(f"SET memory_limit = '{_MEMORY_OF_SLICES}'")
             scores = _score(join, cases, lists, catalog, plan)
             slices, below = slice_metrics(join.connection, scores.by_list, plan.slices, plan.min_slice)
         except duckdb.Error as error:
@@ -228,11 +231,12 @@ def _compare(
     cases: Cases, scores: _Scores, baseline: System, candidate: System, plan: OfflinePlan
 ) -> list[PairedComparison]:
     before, after = scores.by_list[baseline.name], scores.by_list[candidate.name]
-    differences = np.column_stack([after[key] - before[key] for key in before])
-    # The same items in another order sum to another last bit, which is no difference.
-    differences[np.abs(differences) < _NO_DIFFERENCE] = 0.0
     gaps = paired_bootstrap(
-        differences, cases.users, level=plan.level, replicates=plan.replicates, seed=plan.seed
+        (_difference(before[key], after[key]) for key in before),
+        cases.users,
+        level=plan.level,
+        replicates=plan.replicates,
+        seed=plan.seed,
     )
     adjusted = holm(np.array([gap.p_value for gap in gaps]))
     return [
@@ -251,6 +255,13 @@ def _compare(
         )
         for place, ((name, k), gap) in enumerate(zip(before, gaps, strict=True))
     ]
+
+
+def _difference(before: Floats, after: Floats) -> Floats:
+    """Return ``after - before``; the same items in another order sum to another last bit, which is none."""
+    difference = after - before
+    difference[np.abs(difference) < _NO_DIFFERENCE] = 0.0
+    return difference
 
 
 def _warnings(

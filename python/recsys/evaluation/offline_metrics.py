@@ -38,7 +38,7 @@ def score_lists(
     Both must be in order of list number. Memory does not grow with ``n`` but for the result.
     """
     n, depth = len(lengths), max(ks)
-    parts: dict[MetricKey, list[Floats]] = {}
+    found: dict[MetricKey, Floats] = {}
     step = max(1, _CELLS_PER_CHUNK // max(depth, int(hits[1].max(initial=0))))
     for start in range(0, max(n, 1), step):
         stop = min(start + step, n)
@@ -51,8 +51,8 @@ def score_lists(
             depth,
         )
         for key, values in _metrics_of(judged, ks, divide_by_k=divide_by_k, persistence=persistence):
-            parts.setdefault(key, []).append(values)
-    return {key: np.concatenate(values) for key, values in parts.items()}
+            found.setdefault(key, np.empty(n))[start:stop] = values
+    return found
 
 
 def _metrics_of(

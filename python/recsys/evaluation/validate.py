@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Literal
 
 from msgspec import Struct
@@ -16,10 +17,11 @@ from msgspec import Struct
 from recsys.contracts.errors import EvaluationError
 from recsys.contracts.reports import InputFile
 from recsys.evaluation.findings import Example, Finding, Findings
-from recsys.evaluation.inputs import Role, open_inputs
+from recsys.evaluation.inputs import Role, fingerprint_file, open_inputs
 from recsys.evaluation.joins import DEFAULT_WINDOW, JoinCounts, open_join
 from recsys.evaluation.joins_stage import Staged
 from recsys.evaluation.logs import DEFAULT_MEMORY
+from recsys.evaluation.record_mapping import read_mappings
 from recsys.evaluation.validate_joins import JoinCheck, SliceRates, SurfaceJoins, check_join
 from recsys.evaluation.validate_lines import LineFindings
 
@@ -74,10 +76,12 @@ def validate_logs(
     shown: int = 10,
     window: timedelta = DEFAULT_WINDOW,
     memory: str = DEFAULT_MEMORY,
+    mapping: Path | None = None,
 ) -> Validation:
     """Return what is wrong with ``logs`` (role to paths).
 
-    ``now`` is the clock that future times are seen from. Raises EvaluationError when a path or URL holds no
+    ``now`` is the clock that future times are seen from; ``mapping`` is a file for logs in another shape
+    (:mod:`recsys.evaluation.record_mapping`). Raises EvaluationError when a path or URL holds no
     log file, or a file cannot be opened.
     """
     if not 0.0 <= min_join_rate <= 1.0:
@@ -87,7 +91,7 @@ def validate_logs(
     findings = Findings(shown)
     joined: JoinCheck | None = None
     with (
-        open_inputs(logs) as inputs,
+        open_inputs(logs, read_mappings(mapping) if mapping else None) as inputs,
         open_join(
             inputs,
             window=window,
@@ -105,7 +109,7 @@ def validate_logs(
                 findings.add(role, "empty_log", example, severity="warning")
         if logs.get("exposures") and logs.get("outcomes"):
             joined = check_join(join, findings, min_join_rate=min_join_rate)
-        files = inputs.fingerprint()
+        files = inputs.fingerprint() + ([fingerprint_file("mapping", mapping)] if mapping else [])
         for name in inputs.find_changed():
             role = next(source.role for source in inputs.sources if source.name == name)
             reason = "the file changed while it was read; numbers and digest may be of different contents"

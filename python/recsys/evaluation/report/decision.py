@@ -27,7 +27,7 @@ class DecisionPayload(Struct, frozen=True, kw_only=True):
 def decision_story(report: Report, payload: DecisionPayload) -> Story:
     """Return the story; without a measurement it ends with the defects of the logs."""
     decision = payload.decision
-    quality = (_quality(payload.findings),) if payload.findings else ()
+    quality = (quality_section(payload.findings),) if payload.findings else ()
     if payload.measured is None:
         story = Story(title="", verdict=decision_badge(decision), headline="", sections=quality)
     else:
@@ -41,7 +41,8 @@ def decision_story(report: Report, payload: DecisionPayload) -> Story:
     )
 
 
-def _quality(findings: list[Finding]) -> Section:
+def quality_section(findings: list[Finding], caption: str = "Findings, the first of each kind") -> Section:
+    """Return the findings as a table."""
     rows = tuple(
         (
             Badge(finding.severity, "bad" if finding.severity == "error" else "caution"),
@@ -60,4 +61,4 @@ def _quality(findings: list[Finding]) -> Section:
         Column("count", is_number=True),
         *text_columns("first at", "field", "reason"),
     )
-    return Section("Quality of the logs", tables=(Table("Findings, the first of each kind", columns, rows),))
+    return Section("Quality of the logs", tables=(Table(caption, columns, rows),))

@@ -7,12 +7,12 @@ from importlib.resources import files
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from recsys.contracts.reports import Report
+from recsys.contracts.reports import AnyReport
 from recsys.evaluation.report.sources import created_at, source_tables
 from recsys.evaluation.report.story import Badge, Story
 
 
-def render_html(report: Report, story: Story) -> str:
+def render_html(report: AnyReport, story: Story) -> str:
     """Return the page. Charts and style sheet are markup of ours and go in as they are; nothing else does."""
     environment = Environment(
         loader=PackageLoader("recsys.evaluation", "report"),

@@ -5,19 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from recsys.contracts.reports import Report
+from recsys.contracts.reports import AnyReport
 from recsys.evaluation.report.sources import created_at, source_tables
 from recsys.evaluation.report.story import Badge, Cell, Chart, Story, Table
 
 _SPECIAL = re.compile(r"([\\`*_\[\]|#~])")
 
 
-def render_markdown(report: Report, story: Story) -> str:
+def render_markdown(report: AnyReport, story: Story) -> str:
     """Return the document; strings of the logs cannot become markup, links or further table cells."""
     return "\n".join(_lines(report, story)) + "\n"
 
 
-def _lines(report: Report, story: Story) -> Iterable[str]:
+def _lines(report: AnyReport, story: Story) -> Iterable[str]:
     yield f"# {plain(story.title)}"
     yield f"\n**{plain(story.verdict.text)}**: {plain(story.headline)}"
     if story.facts:

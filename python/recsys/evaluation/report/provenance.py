@@ -69,11 +69,16 @@ def new_report(
         inputs=list(inputs),
         effective_config=settings_without_secrets(settings),
         seed=seed,
-        environment={
-            "python": platform.python_version(),
-            **{library: version(library) for library in LIBRARIES},
-        },
+        environment=library_versions(),
     )
+
+
+def library_versions() -> dict[str, str]:
+    """Return the versions of Python and of what computes."""
+    return {
+        "python": platform.python_version(),
+        **{library: version(library) for library in LIBRARIES},
+    }
 
 
 def _without(name: str, value: Setting) -> Setting:

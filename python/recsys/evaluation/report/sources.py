@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from recsys.contracts.reports import Report, Setting
+from recsys.contracts.reports import AnyReport, Setting
 from recsys.evaluation.report import numbers
 from recsys.evaluation.report.story import Column, Table, text_columns
 
 
-def source_tables(report: Report) -> tuple[Table, ...]:
+def source_tables(report: AnyReport) -> tuple[Table, ...]:
     """Return inputs with their digests, the settings in effect, and the versions of what computed."""
     inputs = Table(
         "Inputs",
@@ -28,7 +28,7 @@ def source_tables(report: Report) -> tuple[Table, ...]:
     return tuple(table for table in (inputs, settings, versions) if table.rows)
 
 
-def created_at(report: Report) -> str:
+def created_at(report: AnyReport) -> str:
     """Return the time of the report, in RFC 3339 to the second."""
     return report.created_at.isoformat(timespec="seconds").replace("+00:00", "Z")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from recsys.contracts.errors import EvaluationError
-from recsys.contracts.reports import Report
+from recsys.contracts.reports import AnyReport
 from recsys.evaluation.report.html import render_html
 from recsys.evaluation.report.markdown import render_markdown
 from recsys.evaluation.report.story import Story
@@ -24,7 +24,7 @@ class ReportFiles:
     html: Path
 
 
-def write_report(out: Path, report: Report, story: Story) -> ReportFiles:
+def write_report(out: Path, report: AnyReport, story: Story) -> ReportFiles:
     """Write ``report.json``, ``report.md`` and ``report.html`` to ``out``, replacing those of an earlier run.
 
     Everything is rendered before the first byte is written. ``EvaluationError`` when ``out`` cannot be.
@@ -40,7 +40,7 @@ def write_report(out: Path, report: Report, story: Story) -> ReportFiles:
     return made
 
 
-def report_json(report: Report) -> bytes:
+def report_json(report: AnyReport) -> bytes:
     """Return the indented JSON of a report."""
     return msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n"
 

@@ -9,6 +9,8 @@ leave one small. One draw of users serves all metrics, so that they stay compara
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 from msgspec.structs import replace
 
@@ -26,27 +28,28 @@ _CELLS_PER_CHUNK = 4_000_000
 
 
 def paired_bootstrap(
-    differences: FloatArray, users: IntArray, *, level: float, replicates: int, seed: int
+    differences: Iterable[FloatArray], users: IntArray, *, level: float, replicates: int, seed: int
 ) -> list[Difference]:
-    """Return the mean of each column of ``differences`` ``(n_lists, n_metrics)`` with interval and p-value.
+    """Return the mean of each of ``differences``, a metric's ``(n_lists,)``, with interval and p-value.
 
     ``users`` ``(n_lists,)`` has codes from 0 without gaps; the result depends on which list is whose and on
-    the order of the codes, not on that of the lists. Raises EvaluationError for fewer than 2 users or 100
-    replicates.
+    the order of the codes, not on that of the lists. The differences are read one after the other and not
+    kept. Raises EvaluationError for fewer than 2 users or 100 replicates.
     """
     check_level(level)
-    check_finite(differences, "differences")
     n_users = int(users.max(initial=-1)) + 1
     if n_users < 2:
         raise EvaluationError(f"a bootstrap by user needs at least 2 users, not {n_users}")
     if replicates < 100:
         raise EvaluationError(f"a bootstrap needs at least 100 replicates, not {replicates}")
     counts = np.bincount(users, minlength=n_users).astype(np.float64)
-    totals = np.column_stack(
-        [np.bincount(users, weights=column, minlength=n_users) for column in differences.T] + [counts]
-    )
+    sums_by_user = []
+    for column in differences:
+        check_finite(column, "differences")
+        sums_by_user.append(np.bincount(users, weights=column, minlength=n_users))
+    totals = np.column_stack([*sums_by_user, counts])
     generator = np.random.default_rng(seed)
-    means = np.empty((replicates, differences.shape[1]))
+    means = np.empty((replicates, len(sums_by_user)))
     chunk = max(1, _CELLS_PER_CHUNK // n_users)
     for start in range(0, replicates, chunk):
         stop = min(start + chunk, replicates)
@@ -58,8 +61,8 @@ def paired_bootstrap(
     lows, highs = np.quantile(means, [(1 - level) / 2, (1 + level) / 2], axis=0)
     values = totals[:, :-1].sum(axis=0) / counts.sum()
     found = []
-    for column, value in enumerate(values):
-        error = float(means[:, column].std(ddof=1))
+    for place, value in enumerate(values):
+        error = float(means[:, place].std(ddof=1))
         tested = normal_difference(float(value), error, level, "paired bootstrap by user")
-        found.append(replace(tested, low=float(lows[column]), high=float(highs[column])))
+        found.append(replace(tested, low=float(lows[place]), high=float(highs[place])))
     return found
