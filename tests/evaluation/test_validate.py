@@ -68,6 +68,7 @@ def lines(*records: dict[str, object]) -> str:
         ('{"request_id": ": NaN, ", "user_id": 1}\n', "wrong_value", "user_id"),
         (', {"value": NaN}\n', "not_json", ""),
         ("\n", "not_json", ""),
+        ("\ufeff" + lines(exposure("r2")), "byte_order_mark", ""),
         (
             lines(exposure(items=[{"item_id": "a", "rank": r} for r in (1, 2)])),
             "duplicate_item",
@@ -257,6 +258,10 @@ def test_command_without_logs_is_a_usage_error_and_with_them_gives_the_verdict(
     assert run([*command, "--window", "1h"]) == 0
     assert json.loads(capsys.readouterr().out)["engagement_rate"] == 0.0
     assert run([*command, "--window", "soon"]) == 1
+    capsys.readouterr()
+    for page in (["eval", "--help"], ["eval", "validate", "--help"]):
+        assert run(page) == 0
+        assert "Exit codes" in capsys.readouterr().out
 
 
 def test_join_rates_are_written_for_prometheus(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

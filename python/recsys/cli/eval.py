@@ -18,7 +18,12 @@ COMMANDS: dict[str, str] = {
     "decide": "Ship, hold or fail, by the gates of a file.",
 }
 
-app = cyclopts.App(name="eval", help="Check logs, measure, compare and decide.")
+EXIT_CODES = """\
+Exit codes: 0 is done, sane, sound or ship; 2 is hold (validate, aa, decide), 3 is fail (decide); 1 is
+defective logs, or a mistake in the command, which is never 2.
+"""
+
+app = cyclopts.App(name="eval", help="Check logs, measure, compare and decide.", help_epilogue=EXIT_CODES)
 for _name, _summary in COMMANDS.items():
     # The function `run_<name>` of `cli/eval_<name>.py` is the command.
     _module = f"recsys.cli.eval_{_name}"

@@ -8,6 +8,7 @@ record.
 
 from __future__ import annotations
 
+import codecs
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -138,6 +139,10 @@ def _decode_line(line: bytes, wanted: type[Record]) -> Record | Defect:
 
 
 def _explain_line(line: bytes, reason: str) -> Defect:
+    if line.startswith((codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return Defect(
+            "byte_order_mark", "", "the line starts with a byte order mark: write UTF-8 without one"
+        )
     if not line.endswith(b"\n") and "truncated" in reason:
         return Defect("truncated_last_line", "", reason)
     try:

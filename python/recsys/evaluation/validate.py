@@ -34,6 +34,7 @@ MIN_JOIN_RATE = 0.95
 _CAUSES = {
     "truncated_last_line": "A file was cut off while it was written or copied: upload it again.",
     "truncated_file": "A compressed file was cut off: upload it again.",
+    "byte_order_mark": "The file was saved with the mark of an encoding: save it as UTF-8 without one.",
     "corrupt_file": "A file was damaged, or is not what its name says: upload it again.",
     "not_a_pseudonym": "Ids were logged without the tenant's salt: hash them before they are written.",
     "other_user": "Outcomes and exposures were hashed with different salts, or from different ids: one salt "

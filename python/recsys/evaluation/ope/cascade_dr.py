@@ -2,7 +2,7 @@
 
 Source: Kiyohara, Saito, Matsuhiro, Narita, Shimizu and Yamamoto (2022), "Doubly Robust Off-Policy Evaluation
 for Ranking Policies under the Cascade Behavior Model", WSDM; the recursion is that of Jiang and Li (2016),
-ICML, eq. 10.
+ICML.
 """
 
 from __future__ import annotations

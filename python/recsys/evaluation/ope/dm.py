@@ -1,6 +1,6 @@
 """Direct method: V = mean over contexts of sum over a of pi(a | x) q(x, a).
 
-Source: Dudik, Langford and Li (2011), "Doubly Robust Policy Evaluation and Learning", ICML, section 2.
+Source: Dudik, Langford and Li (2011), "Doubly Robust Policy Evaluation and Learning", ICML.
 """
 
 from __future__ import annotations

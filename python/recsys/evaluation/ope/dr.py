@@ -1,6 +1,6 @@
 """Doubly robust: V = mean of q_pi(x) + w (r - q(x, a)).
 
-Source: Dudik, Langford and Li (2011), "Doubly Robust Policy Evaluation and Learning", ICML, section 2.
+Source: Dudik, Langford and Li (2011), "Doubly Robust Policy Evaluation and Learning", ICML.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Doubly robust with optimistic shrinkage: w becomes lambda w / (w^2 + lambda).
 
 Source: Su, Dimakopoulou, Krishnamurthy and Dudik (2020), "Doubly Robust Off-Policy Evaluation with
-Shrinkage", ICML, section 3 (optimistic shrinkage).
+Shrinkage", ICML (optimistic shrinkage).
 """
 
 from __future__ import annotations

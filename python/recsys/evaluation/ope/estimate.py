@@ -25,7 +25,7 @@ class OpeEstimate(Struct, frozen=True, kw_only=True):
 def estimate_from(contributions: FloatArray, users: IntArray, level: float, estimator: str) -> OpeEstimate:
     """Return the mean of ``contributions`` (shape ``(n,)``) with a normal interval clustered by user.
 
-    Rows of a user are summed, and the mean is a ratio over users (Deng, Knoblich and Lu 2018, section 3).
+    Rows of a user are summed, and the mean is a ratio over users (Deng, Knoblich and Lu 2018).
     Estimators that are ratios themselves pass their first-order contributions, whose mean is the estimate.
     """
     check_level(level)

@@ -1,7 +1,7 @@
 """A reward model fitted on other users than it predicts (cross-fitting), from the ``reward-model`` extra.
 
-Source: Chernozhukov et al. (2018), "Double/Debiased Machine Learning", Econometrics Journal 21, definition
-3.1 (folds); the model is logistic regression for rewards in {0, 1} and ridge regression otherwise (standard).
+Source: Chernozhukov et al. (2018), "Double/Debiased Machine Learning", Econometrics Journal 21 (folds); the
+model is logistic regression for rewards in {0, 1} and ridge regression otherwise (standard).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Switch-DR: doubly robust where the weight is at most a threshold, the model alone where it is larger.
 
 Source: Wang, Agarwal and Dudik (2017), "Optimal and Adaptive Off-policy Evaluation in Contextual Bandits",
-ICML, section 4.
+ICML.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Average precision at k, whose mean over lists is MAP: sum of P(i) rel(i) for i <= k, over all relevant
 items.
 
-Manning, Raghavan, Schuetze, Introduction to Information Retrieval (2008), section 8.4. P(i) divides by i.
+Manning, Raghavan, Schuetze, Introduction to Information Retrieval (2008). P(i) divides by i.
 """
 
 from __future__ import annotations

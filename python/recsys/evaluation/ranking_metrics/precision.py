@@ -1,6 +1,6 @@
 """Precision at k: relevant items among the first k, over the items listed there (standard).
 
-Van Rijsbergen, Information Retrieval (1979), chapter 7. A list shorter than k is divided by its own
+Van Rijsbergen, Information Retrieval (1979). A list shorter than k is divided by its own
 length unless
 ``divide_by_k``, the convention of TREC, which counts the missing places as not relevant.
 """

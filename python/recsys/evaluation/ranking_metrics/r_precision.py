@@ -1,6 +1,6 @@
 """R-precision: relevant items among the first R, over R, the number of relevant items of the request.
 
-Manning, Raghavan, Schuetze, Introduction to Information Retrieval (2008), section 8.4.
+Manning, Raghavan, Schuetze, Introduction to Information Retrieval (2008).
 """
 
 from __future__ import annotations

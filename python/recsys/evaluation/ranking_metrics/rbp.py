@@ -1,8 +1,7 @@
 """Rank-biased precision: (1 - p) times the sum of rel(i) p^(i-1), for a reader who goes on with
 probability p.
 
-Moffat and Zobel, Rank-biased precision for measurement of retrieval effectiveness, TOIS 27 (2008),
-equation 4.
+Moffat and Zobel, Rank-biased precision for measurement of retrieval effectiveness, TOIS 27 (2008).
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """Clustered bootstrap of a ratio: users are drawn with replacement, each with all of its requests.
 
-Source: Efron and Tibshirani (1993), "An Introduction to the Bootstrap", sections 8 and 13.3 (percentile
-interval); users as clusters after Davison and Hinkley (1997), "Bootstrap Methods and their Application",
-section 3.8.
+Source: Efron and Tibshirani (1993), "An Introduction to the Bootstrap" (percentile interval); users as
+clusters after Davison and Hinkley (1997), "Bootstrap Methods and their Application".
 """
 
 from __future__ import annotations
@@ -58,7 +57,7 @@ def bootstrap_difference(
     denominators).
 
     The p-value is twice the smaller share of replicates on either side of 0, counting the data once (Davison
-    and Hinkley 1997, eq. 4.11): it is never 0 and at most 1.
+    and Hinkley 1997): it is never 0 and at most 1.
     """
     check_level(level)
     # The two arms draw from separate streams of one seed, so adding a user to one arm leaves the other's

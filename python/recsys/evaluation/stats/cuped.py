@@ -1,7 +1,7 @@
 """CUPED: variance reduction by what each user did before the experiment.
 
 Source: Deng, Xu, Kohavi and Walker (2013), "Improving the Sensitivity of Online Controlled Experiments by
-Utilizing Pre-Experiment Data", WSDM, section 3: Y_cv = Y - theta (X - E X), theta = cov(Y, X) / var(X),
+Utilizing Pre-Experiment Data", WSDM: Y_cv = Y - theta (X - E X), theta = cov(Y, X) / var(X),
 Var(Y_cv) = Var(Y)(1 - rho^2).
 """
 

@@ -3,8 +3,8 @@
 A click rate is (sum of clicks) / (sum of requests); requests of one user are correlated, so the user is the
 unit.
 
-Source: Deng, Knoblich and Lu (2018), "Applying the Delta Method in Metric Analytics", KDD, section 2 (percent
-change) and section 3 (cluster randomisation).
+Source: Deng, Knoblich and Lu (2018), "Applying the Delta Method in Metric Analytics", KDD (percent change,
+and cluster randomisation).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def ratio(numerators: FloatArray, denominators: FloatArray) -> Mean:
     """Return sum(numerators) / sum(denominators) with its variance; one entry per user, shape ``(n_users,)``.
 
     With R the ratio, D the mean denominator and n users, Var(R) = Var(N_i - R D_i) / (n D^2): the first-order
-    expansion, which is the paper's section 3 formula with its three terms gathered. A denominator of ones
+    expansion, which is the paper's formula for clusters with its three terms gathered. A denominator of ones
     gives the plain mean. Raises ``EvaluationError`` for fewer than two users, unequal shapes, non-finite
     values or a denominator that sums to 0.
     """
@@ -71,7 +71,7 @@ def difference(control: Mean, candidate: Mean, level: float) -> Difference:
 
 
 def relative_difference(control: Mean, candidate: Mean, level: float) -> Difference:
-    """Return candidate / control - 1 with a delta-method interval (section 2 of the paper).
+    """Return candidate / control - 1 with a delta-method interval.
 
     Var(T/C) = Var(T)/C^2 + T^2 Var(C)/C^4 for independent arms. Raises ``EvaluationError`` when the control's
     value is not positive, where a relative difference has no meaning.

@@ -1,6 +1,6 @@
 """Guardrails: is the candidate at most a stated margin worse than the control?
 
-Source: Rothmann, Wiens and Chan (2011), "Design and Analysis of Non-Inferiority Trials", chapter 3 (one-sided
+Source: Rothmann, Wiens and Chan (2011), "Design and Analysis of Non-Inferiority Trials" (one-sided
 test against a margin). Every guardrail here is a quantity where more is worse: latency, error rate,
 empty-list rate.
 """

@@ -1,10 +1,10 @@
 """Paired bootstrap of mean differences: users are drawn with replacement, each with all of its lists.
 
-Percentile intervals after Efron and Tibshirani (1993), "An Introduction to the Bootstrap", section 13.3;
-users as clusters after Davison and Hinkley (1997), "Bootstrap Methods and their Application", section 3.8.
-p-values are of the normal test with the bootstrap's standard error (Efron and Tibshirani, section 12.3):
-those counted from replicates are never below 2 / (replicates + 1), so that no correction for a family could
-leave one small. One draw of users serves all metrics, so that they stay comparable.
+Percentile intervals after Efron and Tibshirani (1993), "An Introduction to the Bootstrap"; users as clusters
+after Davison and Hinkley (1997), "Bootstrap Methods and their Application". p-values are of the normal test
+with the bootstrap's standard error (Efron and Tibshirani): those counted from replicates are never below 2 /
+(replicates + 1), so that no correction for a family could leave one small. One draw of users serves all
+metrics, so that they stay comparable.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A quantile of requests (p95 latency) when users are the independent unit.
 
-Source: Deng, Knoblich and Lu (2018), "Applying the Delta Method in Metric Analytics", KDD, section 4
+Source: Deng, Knoblich and Lu (2018), "Applying the Delta Method in Metric Analytics", KDD
 (percentile metrics, the outer interval): the share of requests at or under the quantile is a ratio metric
 over users; its delta-method interval around the wanted share, read back through the empirical distribution,
 is the interval of the quantile. No density is estimated.

@@ -4,7 +4,7 @@ Sources: Robbins (1970), "Statistical Methods Related to the Law of the Iterated
 Statistics 41; Johari, Pekelis and Walsh (2022), "Always Valid Inference: Continuous Monitoring of A/B Tests",
 Operations Research 70 (the mixture SPRT with a normal mixture); Waudby-Smith, Arbour, Sinha, Kennedy and
 Ramdas (2024), "Time-uniform central limit theory and asymptotic confidence sequences", Annals of Statistics
-52, theorem 2.2 (the same interval without a normal outcome).
+52 (the same interval without a normal outcome).
 
 With an estimate d whose sampling variance is V and a mixture N(0, tau^2) over the true difference,
 
