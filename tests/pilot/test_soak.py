@@ -32,7 +32,14 @@ MB = 1_000_000
 WINDOW = Window(
     minute=1.0, requests=10, failed=0, p50_ms=1.0, p99_ms=2.0, memory=[Memory(7, 100 * MB, 50 * MB)]
 )
-TREND = MemoryTrend(pid=7, resident_mb=100.0, mb_per_hour=0.0, anonymous_mb_per_hour=0.0, growth=1.0)
+TREND = MemoryTrend(
+    pid=7,
+    resident_mb=100.0,
+    resident_mb_per_hour=0.0,
+    anonymous_mb=50.0,
+    anonymous_mb_per_hour=0.0,
+    growth=1.0,
+)
 WELL = Soak(
     minutes=1.0,
     capacity_per_s=100.0,
@@ -76,9 +83,23 @@ def test_growth_of_one_process_is_found_among_others() -> None:
     ]
     windows[5] = replace(windows[5], memory=[Memory(1, 900 * MB, 10 * MB), windows[5].memory[1]])
     flat, growing = memory_trends(windows)
-    assert (flat.mb_per_hour, flat.growth) == (0.0, 1.0)
-    assert growing.mb_per_hour == growing.anonymous_mb_per_hour == 60.0
-    assert growing.growth == 1.1
+    assert (flat.resident_mb_per_hour, flat.growth) == (0.0, 1.0)
+    assert growing.resident_mb_per_hour == growing.anonymous_mb_per_hour == 60.0
+    assert growing.growth == 2.0
+
+
+def test_growth_is_found_behind_pages_of_files_that_the_system_took_back() -> None:
+    windows = [
+        replace(
+            WINDOW,
+            minute=float(minute),
+            memory=[Memory(1, (100 if minute < 5 else 60) * MB, (10 + minute) * MB)],
+        )
+        for minute in range(11)
+    ]
+    (trend,) = memory_trends(windows)
+    assert trend.resident_mb_per_hour < 0
+    assert trend.growth == 2.0
 
 
 @given(st.floats(-5, 5), st.floats(-5, 5), st.integers(0, 9))

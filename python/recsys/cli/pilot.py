@@ -165,9 +165,16 @@ def soak(
         ],
     )
     print_table(
-        ("process", "resident MB", "MB an hour", "of it anonymous", "growth"),
+        ("process", "resident MB", "an hour", "anonymous MB", "an hour", "growth"),
         [
-            (one.pid, one.resident_mb, one.mb_per_hour, one.anonymous_mb_per_hour, f"x {one.growth:.3f}")
+            (
+                one.pid,
+                one.resident_mb,
+                f"{one.resident_mb_per_hour:+g}",
+                one.anonymous_mb,
+                f"{one.anonymous_mb_per_hour:+g}",
+                f"x {one.growth:.3f}",
+            )
             for one in found.processes
         ],
     )

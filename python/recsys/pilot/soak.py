@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from itertools import combinations
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
 import numpy as np
 import psutil
@@ -52,14 +53,16 @@ class Window(Struct, frozen=True, kw_only=True):
 
 
 class MemoryTrend(Struct, frozen=True, kw_only=True):
-    """A line through the resident memory of a process after the warm-up, as :func:`slope` fits it.
+    """Lines through the memory of a process after the warm-up, as :func:`slope` fits them, in MB.
 
-    ``growth`` is its end over its beginning.
+    Growth, the end of a line over its beginning, is the larger one: the system takes pages of files back
+    when it needs room, which would hide what was allocated meanwhile.
     """
 
     pid: int
     resident_mb: float
-    mb_per_hour: float
+    resident_mb_per_hour: float
+    anonymous_mb: float
     anonymous_mb_per_hour: float
     growth: float
 
@@ -158,19 +161,31 @@ def memory_trends(windows: Sequence[Window]) -> list[MemoryTrend]:
     held = [{one.pid: one for one in window.memory} for window in windows]
     found = []
     for pid in sorted(set.intersection(*(set(one) for one in held))):
-        resident = [one[pid].resident / 1e6 for one in held]
-        rise = slope(hours, resident)
-        begin = float(np.median(np.asarray(resident) - rise * (np.asarray(hours) - hours[0])))
+        resident = _line(hours, [one[pid].resident / 1e6 for one in held])
+        anonymous = _line(hours, [one[pid].anonymous / 1e6 for one in held])
         found.append(
             MemoryTrend(
                 pid=pid,
-                resident_mb=round(begin, 1),
-                mb_per_hour=round(rise, 3),
-                anonymous_mb_per_hour=round(slope(hours, [one[pid].anonymous / 1e6 for one in held]), 3),
-                growth=round(1 + rise * (hours[-1] - hours[0]) / begin, 4),
+                resident_mb=round(resident.begin, 1),
+                resident_mb_per_hour=round(resident.rise, 3),
+                anonymous_mb=round(anonymous.begin, 1),
+                anonymous_mb_per_hour=round(anonymous.rise, 3),
+                growth=round(max(resident.growth, anonymous.growth), 4),
             )
         )
     return found
+
+
+class _Line(NamedTuple):
+    begin: float
+    rise: float
+    growth: float
+
+
+def _line(x: Sequence[float], y: Sequence[float]) -> _Line:
+    rise = slope(x, y)
+    begin = float(np.median(np.asarray(y) - rise * (np.asarray(x) - x[0])))
+    return _Line(begin, rise, 1 + rise * (x[-1] - x[0]) / begin)
 
 
 def slope(x: Sequence[float], y: Sequence[float]) -> float:
