@@ -4,6 +4,7 @@
 is looked up, for they run this test. With ``UPDATE_DOCS=1`` in the environment the pages are rewritten.
 """
 
+import fcntl
 import json
 import os
 import re
@@ -67,8 +68,13 @@ def recsys() -> str:
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("docs") / "data"
-    prepare_demo(folder)
+    """Prepare the demo, once for all processes of a test run."""
+    root = tmp_path_factory.getbasetemp()
+    shared = root.parent if "PYTEST_XDIST_WORKER" in os.environ else root
+    folder = shared / "demo" / "data"
+    with (shared / "demo.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        prepare_demo(folder)
     return folder
 
 

@@ -115,7 +115,7 @@ class Soak(Struct, frozen=True, kw_only=True):
         ]
 
 
-def run_soak(minutes: float, *, workers: int = 2) -> Soak:
+def run_soak(minutes: float, *, workers: int = 2, capacity_s: float = CAPACITY_S) -> Soak:
     """Run one in a scratch folder, and return what was measured; raises :class:`UsageError`."""
     if not 0 < minutes <= MAX_MINUTES:
         raise UsageError(f"--minutes {minutes:g}: above 0, and at most {MAX_MINUTES:g}")
@@ -124,7 +124,7 @@ def run_soak(minutes: float, *, workers: int = 2) -> Soak:
         scratch = Scratch(Path(name))
         scratch.publish()
         with ServiceProcess(scratch.data_dir, ["--dev", "--workers", str(workers)]) as service:
-            capacity = measure(service.url, TENANT, SURFACE, seconds=CAPACITY_S, connections=CONNECTIONS)
+            capacity = measure(service.url, TENANT, SURFACE, seconds=capacity_s, connections=CONNECTIONS)
             rate = capacity.requests_per_s * LOAD_SHARE
             logged_before = count_exposures(scratch.data_dir)
             with changing(scratch) as changes_so_far:
