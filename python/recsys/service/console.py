@@ -24,6 +24,7 @@ CONSOLE_FILES = {
     "json_text.js": _SCRIPT,
     "rules.js": _SCRIPT,
     "config.js": _SCRIPT,
+    "experiments.js": _SCRIPT,
     "history.js": _SCRIPT,
     "health.js": _SCRIPT,
 }

@@ -2,12 +2,13 @@
 import {ask, admin, drafts, forget, session} from './api.js';
 import {field, h, notice, select} from './page.js';
 import * as config from './config.js';
+import * as experiments from './experiments.js';
 import * as health from './health.js';
 import * as history from './history.js';
 import * as preview from './preview.js';
 import * as rules from './rules.js';
 
-const PAGES = {preview, rules, config, history, health};
+const PAGES = {preview, rules, config, experiments, history, health};
 const main = document.getElementById('main');
 let shown = 0;
 
