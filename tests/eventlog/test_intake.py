@@ -244,6 +244,8 @@ def test_nothing_acknowledged_is_lost_by_a_kill_and_the_others_go_on(tmp_path: P
     }
     assert set(acknowledged) <= written
     assert len(acknowledged) > 300
+    # Another process knows what the user touched last.
+    assert RecentEvents(tmp_path / "cache").touched(user_key("demo", "U"), 5, 3600) == ["i"]
 
 
 def test_a_touch_without_a_user_is_not_kept(tmp_path: Path) -> None:

@@ -150,7 +150,7 @@ def stop_broken_arm(shop: Shop, users: Sequence[str], limit_s: float = 60.0) -> 
 
 
 POOL = 6
-LOGGING = {"method": "plackett_luce", "temperature": 1.0, "pool": POOL}
+LOGGING = {"method": "plackett_luce", "temperature": 1.0, "pool": POOL, "target": {"mode": "cooc"}}
 TARGET = Exploration(method="plackett_luce", temperature=1.0, pool=POOL)
 
 
@@ -183,22 +183,15 @@ def estimate_new_mode(folder: Path, users: Sequence[str], n_visits: int) -> OffP
         )
 
     truth = math.fsum(math.prod(target(shown)) * true_clicks(shown) for shown in permutations(items, K))
-    weighed = folder / "weighed"
-    weighed.mkdir()
-    logged = 0.0
-    with (weighed / "exposures.jsonl").open("w") as file:
-        for part in (folder / "logs" / "exposures").glob("*.jsonl"):
-            for line in part.read_text().splitlines():
-                record = json.loads(line)
-                shown = [item["item_id"] for item in record["items"]]
-                for item, propensity in zip(record["items"], target(shown), strict=True):
-                    item["target_propensity"] = propensity
-                logged += true_clicks(shown)
-                file.write(json.dumps(record) + "\n")
-    logs = {"exposures": [str(weighed)], "outcomes": [str(folder / "logs" / "outcomes")]}
+    lists = [
+        [item["item_id"] for item in json.loads(line)["items"]]
+        for part in (folder / "logs" / "exposures").glob("*.jsonl")
+        for line in part.read_text().splitlines()
+    ]
+    logs = {kind: [str(folder / "logs" / kind)] for kind in ("exposures", "outcomes")}
     _, payload = run_ope(logs, unit="list", settings=Settings(level=LEVEL))
     return OffPolicy(
         {one.estimator: Interval(truth, one.value, one.low, one.high) for one in payload.estimates},
         {one.estimator: one.standard_error for one in payload.estimates},
-        logged / (n_visits * len(users)),
+        sum(map(true_clicks, lists)) / len(lists),
     )

@@ -237,6 +237,28 @@ def test_exploration_logs_the_propensity_of_each_item_and_repeats_for_a_seed(mak
     assert first == client.recommend(headers={"x_request_id": "same"}).json()
 
 
+def test_a_target_logs_the_chances_that_another_ranking_would_have_given(make_client) -> None:
+    target = {"method": "plackett_luce", "temperature": 0.5, "pool": 8, "target": {"mode": "cooc"}}
+    document = {"defaults": {"mode": "popularity", "exploration": target}}
+    client = make_client()
+    plane = client.state.plane
+    asked = {"anchors": {"item_ids": ["i00"]}, "candidates": {"include_ids": ["i03", "i05", "i07", "i08"]}}
+    plane.put("demo", "config", b'{"defaults": {"mode": "cooc"}}', author="test")
+    client.watcher.refresh()
+    ranking = client.recommend(k=8, **asked).json()["items"]
+    plane.put("demo", "config", json.dumps(document).encode(), author="test")
+    client.watcher.refresh()
+    order, scores = [item["item_id"] for item in ranking], [item["score"] for item in ranking]
+    assert order == ["i05", "i07", "i03", "i08"]
+    policy = Exploration(method="plackett_luce", temperature=0.5, pool=8)
+    for number in range(20):
+        listed = ids(client.recommend(k=3, options={"seed": number}, **asked).json())
+        exposed = client.exposures()[-1]["items"]
+        expected = list_propensities(policy, scores, [order.index(item) for item in listed])
+        assert [item["target_propensity"] for item in exposed] == pytest.approx(expected)
+        assert all(0 < item["propensity"] <= 1 for item in exposed)
+
+
 def test_pinned_items_are_not_explored(make_client) -> None:
     pin = {"rule_id": "p", "action": "PIN", "target_type": "ITEM", "target_key": "i20"}
     config = "[config.defaults]\nexploration = {method = 'epsilon_swaps', epsilon = 1.0, pool = 20}"
@@ -288,6 +310,19 @@ def test_items_of_the_session_are_anchors_of_its_next_request(make_client) -> No
     after = client.recommend(user={"session_id": "s"}, k=3)
     assert ids(after.json()) == ["i05", "i07", "i03"]
     assert ids(client.recommend(user={"session_id": "other"}, k=3).json()) == ids(before.json())
+
+
+def test_a_page_keeps_the_session_of_the_first_one(make_client) -> None:
+    config = '[config.defaults]\nmode = "cooc"\nsession_anchors = {max_items = 3, ttl_minutes = 30}'
+    client = make_client(config=config)
+    click(client, "i00")
+    asked = {"context": {}, "k": 2, "page": "first"}
+    first = client.recommend(**asked).json()
+    assert ids(first) == ["i05", "i07"]
+    click(client, "i01", request_id="another")
+    second = client.recommend(**asked | {"page": first["meta"]["next_page"]}).json()
+    assert ids(second)[0] == "i03"
+    assert ids(client.recommend(**asked | {"k": 3}).json()) == ["i05", "i07", "i08"]
 
 
 ADMIN = "/v1/admin/tenants/demo"

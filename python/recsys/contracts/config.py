@@ -68,12 +68,20 @@ class SeenPolicy(Struct, frozen=True, forbid_unknown_fields=True):
     damping: Fraction = 0.5
 
 
+class ExplorationTarget(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, kw_only=True):
+    """Another ranking of the same request, explored alike: what it does not say is as what is served."""
+
+    mode: Mode | None = None
+    weights: SignalWeights | None = None
+
+
 class Exploration(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, kw_only=True):
     """How a list departs from the best one, at random and by known chances; the first places stay.
 
     ``plackett_luce`` draws place after place in proportion to ``exp(score / temperature)``, or with ``by``
     ``rank`` to ``rank ** -(1 / temperature)``. ``epsilon_swaps`` swaps each place, with chance ``epsilon``,
-    with one drawn evenly from it and those below. ``pool`` items take part, at least k.
+    with one drawn evenly from it and those below. ``pool`` items take part, at least k. With a ``target``
+    each item is logged with the chance that it would have had under that ranking too.
     """
 
     method: Literal["plackett_luce", "epsilon_swaps"]
@@ -82,6 +90,7 @@ class Exploration(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields
     epsilon: Fraction = 0.1
     fixed_prefix: Annotated[int, Meta(ge=0, le=MAX_K)] = 0
     pool: Cap | None = None
+    target: ExplorationTarget | None = None
 
 
 class SessionAnchors(Struct, frozen=True, forbid_unknown_fields=True):
@@ -280,10 +289,7 @@ def _layers(config: TenantConfig) -> Iterator[tuple[str, RankingSettings]]:
 def _check_settings(settings: RankingSettings, at: str) -> None:
     _check_finite(settings.half_life_days, f"{at}.half_life_days")
     if settings.weights is not None:
-        for group in ("pop", "cooc", "emb"):
-            _check_finite(getattr(settings.weights, group), f"{at}.weights.{group}")
-        if not (settings.weights.pop or settings.weights.cooc or settings.weights.emb):
-            raise InvalidDocument(f"{at}.weights", "all are 0: nothing would be ranked")
+        check_weights(settings.weights, f"{at}.weights")
     if settings.seen is not None:
         _check_finite(settings.seen.window_hours, f"{at}.seen.window_hours")
     if settings.exploration is not None:
@@ -294,6 +300,14 @@ def _check_settings(settings: RankingSettings, at: str) -> None:
                 raise InvalidDocument(f"{at}.ladder[{index}]", f"rung {rung} stands here twice")
 
 
+def check_weights(weights: SignalWeights, at: str) -> None:
+    """Raise :class:`InvalidDocument` for weights that cannot be used."""
+    for group in weights.__struct_fields__:
+        _check_finite(getattr(weights, group), f"{at}.{group}")
+    if not (weights.pop or weights.cooc or weights.emb):
+        raise InvalidDocument(at, "all are 0: nothing would be ranked")
+
+
 def check_exploration(exploration: Exploration, at: str) -> None:
     """Raise :class:`InvalidDocument` for numbers that cannot be used."""
     _check_finite(exploration.temperature, f"{at}.temperature")
@@ -301,6 +315,8 @@ def check_exploration(exploration: Exploration, at: str) -> None:
         raise InvalidDocument(
             f"{at}.temperature", f"at least {MIN_TEMPERATURE:g}: below it nothing is explored"
         )
+    if exploration.target is not None and exploration.target.weights is not None:
+        check_weights(exploration.target.weights, f"{at}.target.weights")
 
 
 def _check_finite(value: float | None, at: str) -> None:

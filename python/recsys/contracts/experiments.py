@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from recsys.contracts.config import Exploration, Mode, SignalWeights, check_exploration
+from recsys.contracts.config import Exploration, Mode, SignalWeights, check_exploration, check_weights
 from recsys.contracts.documents import InvalidDocument, convert, parse_json
 from recsys.contracts.http import Name
 from recsys.contracts.patterns import SHA256
@@ -204,10 +204,7 @@ def _check_arms(experiment: Experiment, at: str) -> None:
         names.add(arm.name)
         _check_finite(arm.weight, f"{here}.weight")
         if arm.weights is not None:
-            for group in arm.weights.__struct_fields__:
-                _check_finite(getattr(arm.weights, group), f"{here}.weights.{group}")
-            if not (arm.weights.pop or arm.weights.cooc or arm.weights.emb):
-                raise InvalidDocument(f"{here}.weights", "all are 0: nothing would be ranked")
+            check_weights(arm.weights, f"{here}.weights")
         if arm.exploration is not None:
             check_exploration(arm.exploration, f"{here}.exploration")
             if experiment.kind == "interleaving":

@@ -11,7 +11,7 @@ from recsys._native import Ranked
 from recsys.contracts.config import Exploration
 from recsys.contracts.http import RankedItem
 from recsys.contracts.records import ExposedItem
-from recsys.experiments.exploration import draw_list
+from recsys.experiments.exploration import draw_list, list_propensities
 from recsys.experiments.team_draft import Team
 
 _ENCODER = msgspec.json.Encoder()
@@ -70,9 +70,11 @@ class ComposedList:
         sources: Sequence[tuple[Ranked, int]],
         *,
         propensities: Sequence[float] | None = None,
+        target_propensities: Sequence[float] | None = None,
         teams: Sequence[Team] | None = None,
     ) -> None:
         self._sources = sources
+        self._targets = target_propensities
         self._propensities = propensities
         self._teams = teams
         self.item_ids = self._gather(lambda ranked: ranked.item_ids)
@@ -115,7 +117,13 @@ class ComposedList:
         """Return the items of the exposure, with their propensities or teams."""
         ranks = range(first_rank, first_rank + len(self))
         if self._propensities is not None:
-            items = list(map(ExposedItem, self.item_ids, ranks, self._propensities))
+            targets: Sequence[float | None] = self._targets or [None] * len(self)
+            items = [
+                ExposedItem(item_id, rank, propensity, target_propensity=target)
+                for item_id, rank, propensity, target in zip(
+                    self.item_ids, ranks, self._propensities, targets, strict=True
+                )
+            ]
             return before + _ENCODER.encode(items) + after
         if self._teams is None:
             return before + _ENCODER.encode(list(map(ExposedItem, self.item_ids, ranks))) + after
@@ -143,8 +151,25 @@ def pinned_places(ranked: Ranked) -> list[int]:
     ]
 
 
-def explore(ranked: Ranked, exploration: Exploration, k: int, seed: bytes, *, has_pins: bool) -> ComposedList:
-    """Return a list of ``k`` drawn from a ranking; pinned items stay in their places."""
-    pinned = pinned_places(ranked) if has_pins else []
-    drawn = draw_list(exploration, ranked.scores, k, seed, pinned)
-    return ComposedList([(ranked, place) for place in drawn.places], propensities=drawn.propensities)
+def explore(
+    ranked: Ranked,
+    exploration: Exploration,
+    k: int,
+    seed: bytes,
+    *,
+    has_pins: bool,
+    target: Ranked | None = None,
+) -> ComposedList:
+    """Return a list of ``k`` drawn from a ranking; pinned items stay in their places.
+
+    Its items know the chances that they would have had in a list drawn alike from ``target``.
+    """
+    drawn = draw_list(exploration, ranked.scores, k, seed, pinned_places(ranked) if has_pins else ())
+    sources = [(ranked, place) for place in drawn.places]
+    if target is None:
+        return ComposedList(sources, propensities=drawn.propensities)
+    item_ids = ranked.item_ids
+    at = {item_id: place for place, item_id in enumerate(target.item_ids)}
+    shown = [at.get(item_ids[place]) for place in drawn.places]
+    chances = list_propensities(exploration, target.scores, shown, pinned_places(target) if has_pins else ())
+    return ComposedList(sources, propensities=drawn.propensities, target_propensities=chances)

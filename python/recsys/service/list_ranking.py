@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from recsys._native import Ranked
-from recsys.contracts.config import SessionAnchors
+from recsys.contracts.config import ExplorationTarget, SessionAnchors
 from recsys.contracts.http import MAX_ANCHORS, MAX_K, RecommendRequest
 from recsys.eventlog.recent import RecentEvents, user_key
 from recsys.eventlog.seen import SeenItems
@@ -71,7 +71,11 @@ def rank_list(
     seed = request_seed(request_id, query.request.options.seed)
     if exploration is not None:
         has_pins = first.snapshot.has_pins
-        drawn = explore(ranked, exploration, query.k, seed, has_pins=has_pins)
+        target = None
+        if exploration.target is not None:
+            other = _target_of(first, exploration.target)
+            target = _rank(query, other, _plan(query, other), depth, anchors, exclude, seen)
+        drawn = explore(ranked, exploration, query.k, seed, has_pins=has_pins, target=target)
         return RankedList(drawn, ranked, plan, is_remembered)
     second, rival = others[0], _plan(query, others[0])
     is_remembered |= rival.ranking.seen.action != "keep"
@@ -83,6 +87,15 @@ def rank_list(
     teams = _team(first, plan), _team(second, rival)
     drafted, ranked_by_first = interleave(deepen, query.k, seed, teams, query.request.constraints.max_per_tag)
     return RankedList(drafted, ranked_by_first, plan, is_remembered)
+
+
+def _target_of(ranker: Ranker, target: ExplorationTarget) -> Ranker:
+    weights = target.weights
+    return Ranker(
+        ranker.snapshot,
+        target.mode or ranker.mode,
+        ranker.weights if weights is None else (weights.pop, weights.cooc, weights.emb),
+    )
 
 
 def _plan(query: Query, ranker: Ranker) -> CompiledPlan:
