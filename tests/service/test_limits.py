@@ -3,6 +3,7 @@
 import asyncio
 import json
 import multiprocessing
+from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 
@@ -42,6 +43,18 @@ def limited(make_client, tmp_path, clock, config) -> Client:
         rate_limits=RateLimits(counts, clock=clock),
     )
     return client
+
+
+def test_events_beyond_the_rate_are_sent_again_and_count_once(make_client, tmp_path, clock):
+    client = limited(make_client, tmp_path, clock, "[config.limits]\ntenant_requests_per_s = 1")
+    outcome = {"request_id": "r", "user_id": "u", "item_id": "i", "event_type": "click"}
+    body = {"outcomes": [outcome | {"ts": datetime.now(UTC).isoformat()}]}
+    assert client.post("/v1/events", {}).status == 200
+    refused = client.post("/v1/events", body)
+    assert (refused.status, refused.headers["retry-after"]) == (429, "1")
+    assert not list((client.data_dir / "logs").glob("outcomes/*/*.jsonl"))
+    clock.now += 1.001
+    assert client.post("/v1/events", body).json()["accepted"] == 1
 
 
 @pytest.mark.parametrize("scope", ["tenant", "principal"])
