@@ -131,6 +131,8 @@ def read_interactions(
         tally.rows, tally.bad = quarantine.rows, quarantine.bad
         if quarantined:
             quarantine.check()
+    # What was needed for reading is for the builder now.
+    pa.default_memory_pool().release_unused()
 
 
 def _select(

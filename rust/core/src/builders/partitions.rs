@@ -3,23 +3,59 @@
 //! All rows of a key are in one partition, so partitions can be sorted one by one, in parallel, and small enough to
 //! stay in a core's cache; read one after the other they are in the order of the keys.
 
+use std::marker::PhantomData;
+
 use bytemuck::Pod;
+use memmap2::MmapMut;
 
 use super::Limits;
 use super::scratch::{Extent, Spill};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Partitions: the top eight bits of a key.
 pub(super) const PARTITIONS: usize = 256;
-/// Bytes of a block. Blocks of this size come as pages of their own, which go back to the system when they are freed.
+/// Bytes of a block.
 const BLOCK_BYTES: usize = 128 << 10;
 /// Fewest rows of a block, however small the bound.
 const MIN_BLOCK_ROWS: usize = 16;
 
+/// Rows in pages of their own, which go back to the system when the block is dropped. An allocator would keep them: what
+/// has been freed once makes it take blocks of that size from its heap.
+#[derive(Debug)]
+struct Block<R> {
+    pages: MmapMut,
+    len: usize,
+    rows: PhantomData<R>,
+}
+
+impl<R: Pod> Block<R> {
+    fn new(most_rows: usize) -> Result<Self> {
+        let pages = MmapMut::map_anon(most_rows * size_of::<R>())
+            .map_err(|e| Error::Build(format!("memory for rows: {e}")))?;
+        Ok(Self {
+            pages,
+            len: 0,
+            rows: PhantomData,
+        })
+    }
+
+    #[inline]
+    fn push(&mut self, row: &R) {
+        let start = self.len * size_of::<R>();
+        self.pages[start..start + size_of::<R>()].copy_from_slice(bytemuck::bytes_of(row));
+        self.len += 1;
+    }
+
+    fn rows(&self) -> &[R] {
+        // Pages are aligned for every row, and hold whole ones.
+        bytemuck::cast_slice(&self.pages[..self.len * size_of::<R>()])
+    }
+}
+
 /// Rows of one partition: blocks in memory and extents in the spill.
 #[derive(Debug, Default)]
 pub(super) struct Partition<R> {
-    blocks: Vec<Vec<R>>,
+    blocks: Vec<Block<R>>,
     extents: Vec<Extent>,
 }
 
@@ -27,6 +63,8 @@ pub(super) struct Partition<R> {
 #[derive(Debug)]
 pub(super) struct Partitions<R> {
     partitions: Vec<Partition<R>>,
+    /// Blocks whose rows were put aside, for the rows to come.
+    spare: Vec<Block<R>>,
     spill: Option<Spill>,
     limits: Limits,
     block_rows: usize,
@@ -46,6 +84,7 @@ impl<R: Pod> Partitions<R> {
                     extents: Vec::new(),
                 })
                 .collect(),
+            spare: Vec::new(),
             spill: None,
             limits: limits.clone(),
             block_rows: (block_bytes / size_of::<R>()).max(MIN_BLOCK_ROWS),
@@ -58,10 +97,13 @@ impl<R: Pod> Partitions<R> {
     pub(super) fn push(&mut self, key: u64, row: R) -> Result<()> {
         let partition = &mut self.partitions[(key >> 56) as usize];
         match partition.blocks.last_mut() {
-            Some(block) if block.len() < self.block_rows => block.push(row),
+            Some(block) if block.len < self.block_rows => block.push(&row),
             _ => {
-                let mut block = Vec::with_capacity(self.block_rows);
-                block.push(row);
+                let mut block = match self.spare.pop() {
+                    Some(block) => block,
+                    None => Block::new(self.block_rows)?,
+                };
+                block.push(&row);
                 partition.blocks.push(block);
             }
         }
@@ -83,14 +125,11 @@ impl<R: Pod> Partitions<R> {
             none => none.insert(Spill::create(&self.limits.scratch_dir)?),
         };
         for partition in &mut self.partitions {
-            // One block is kept for the rows to come.
-            let mut kept = None;
             for mut block in partition.blocks.drain(..) {
-                partition.extents.push(spill.append(&block)?);
-                block.clear();
-                kept = Some(block);
+                partition.extents.push(spill.append(block.rows())?);
+                block.len = 0;
+                self.spare.push(block);
             }
-            partition.blocks.extend(kept);
         }
         self.buffered_rows = 0;
         Ok(())
@@ -100,9 +139,9 @@ impl<R: Pod> Partitions<R> {
 impl<R: Pod> Partition<R> {
     /// Every row of the partition, in no particular order.
     pub(super) fn load(self, spill: Option<&Spill>) -> Result<Vec<R>> {
-        let mut rows = Vec::with_capacity(self.blocks.iter().map(Vec::len).sum());
+        let mut rows = Vec::with_capacity(self.blocks.iter().map(|block| block.len).sum());
         for block in self.blocks {
-            rows.extend_from_slice(&block);
+            rows.extend_from_slice(block.rows());
         }
         if let Some(spill) = spill {
             for extent in self.extents {
