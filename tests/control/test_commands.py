@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from recsys.cli.main import run
+from recsys.contracts.documents import version_of
+from recsys.control.plane import ControlPlane
 
 
 def test_a_tenants_config_goes_through_put_diff_history_and_rollback(
@@ -27,7 +29,8 @@ def test_a_tenants_config_goes_through_put_diff_history_and_rollback(
     for cap in (1, 2):
         file.write_text(json.dumps({"defaults": {"brand_cap": cap}}))
         versions.append(call("config", "put", str(file), *tenant, "--comment", f"cap {cap}"))
-    assert '-    "brand_cap": 1' in call("config", "diff", versions[0], *tenant)
+    assert '-    "brand_cap": 1' in call("config", "diff", versions[0][:8], *tenant)
+    assert call("config", "diff", *tenant) == call("config", "diff", *versions, *tenant)
     assert call("config", "rollback", *tenant) == versions[0]
     assert json.loads(call("config", "show", *tenant)) == {"defaults": {"brand_cap": 1}}
     listed = json.loads(call("config", "history", *tenant, "--json"))
@@ -36,6 +39,10 @@ def test_a_tenants_config_goes_through_put_diff_history_and_rollback(
     call("config", "rollback", *tenant, "--to", versions[1], "--expected", versions[1], code=1)
     assert call("audit", "verify", *data).startswith("ok: 4 audit entries")
     assert len(json.loads(call("audit", "list", *tenant, "--json"))) == 4
+    assert versions[0][:12] in call("config", "list", *data)
+    assert json.loads(call("rules", "list", *data, "--json")) == [{"tenant_id": "demo", "revision": None}]
+    assert call("config", "rollback", *tenant, "--to", versions[1][:8]) == versions[1]
+    assert call("config", "diff", versions[0][:3], *tenant, code=1) == ""
 
 
 def test_a_key_is_shown_once_listed_without_its_secret_and_revoked(
@@ -75,3 +82,31 @@ def test_a_document_may_come_from_standard_input(
     capsys.readouterr()
     assert run(["config", "show", "--tenant", "demo", *data]) == 0
     assert json.loads(capsys.readouterr().out) == {"defaults": {"brand_cap": 1}}
+
+
+def test_a_document_without_end_is_refused_before_it_is_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["rules", "verify", "/dev/zero"]) == 1
+    said = "error: /dev/zero: over 1048576 bytes, the most that a document may have\n"
+    assert capsys.readouterr().err == said
+
+
+def test_the_first_characters_of_several_versions_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tenant = ["--tenant", "demo", "--data-dir", str(tmp_path)]
+    plane = ControlPlane.open(tmp_path / "control")
+    plane.create_tenant("demo", actor="test")
+    seen: dict[str, bytes] = {}
+    for cap in range(1, 2000):
+        data = b'{"limits":{"tenant_requests_per_s":%d}}' % cap
+        if (other := seen.setdefault(version_of(data)[:4], data)) is not data:
+            for one in (other, data):
+                plane.put("demo", "config", one, author="test")
+            break
+    plane.close()
+    assert run(["config", "show", version_of(data)[:4], *tenant]) == 1
+    assert "is the beginning of several" in capsys.readouterr().err
+    assert run(["config", "show", version_of(data)[:16], *tenant]) == 0
+    assert json.loads(capsys.readouterr().out) == json.loads(data)

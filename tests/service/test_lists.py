@@ -86,6 +86,17 @@ def test_caller_weights_replace_all_three(client):
     assert answer.item_ids == ["i05", "i07", "i03"]
 
 
+def test_scores_of_the_largest_weights_and_boosts_are_numbers(make_client):
+    boosts = [
+        {"rule_id": f"r{n}", "action": "BOOST", "target_type": "TAG", "target_key": "odd", "boost": 1e6}
+        for n in range(20)
+    ]
+    client = make_client(rules=boosts)
+    weights = {"pop": 1e100, "cooc": 1e100, "emb": 1e100}
+    answer = client.recommend(weights=weights, anchors={"item_ids": ["i00"]})
+    assert all(0 < item["score"] < float("inf") for item in answer.json()["items"])
+
+
 def test_caller_weights_are_ignored_when_the_flag_is_off(make_client):
     client = make_client(config="[config.flags]\naccept_caller_weights = false")
     with_weights = client.recommend(weights={"cooc": 1.0}).json()["items"]

@@ -42,6 +42,7 @@ REFUSED = [
     ({"constraints": {"forbidden_tags": ["t"] * 201}}, 400, "RECSYS_INVALID_REQUEST"),
     ({"constraints": {"max_per_tag": {"t": -1}}}, 400, "RECSYS_INVALID_REQUEST"),
     ({"weights": {"pop": -0.1}}, 400, "RECSYS_INVALID_REQUEST"),
+    ({"weights": {"pop": 1e101}}, 400, "RECSYS_INVALID_REQUEST"),
     ({"options": {"explain": "all"}}, 400, "RECSYS_INVALID_REQUEST"),
     ({"user": {}}, 422, "RECSYS_UNPROCESSABLE_ENTITY"),
     ({"user": {"user_id": ""}}, 422, "RECSYS_UNPROCESSABLE_ENTITY"),
@@ -229,5 +230,8 @@ def test_a_defect_is_500_without_its_details(client, monkeypatch):
 def test_a_surface_that_is_no_path_segment_is_told_so_in_words(client):
     answer = client.recommend(surface="a/b")
     assert answer.status == 400
-    words = "Expected one path segment: no /, \\, . or .., no control characters - at `$.surface`"
-    assert answer.json()["detail"] == words
+    words = "Expected one path segment: no /, \\, . or .., no control characters"
+    assert answer.json()["detail"] == f"{words} - at `$.surface`"
+    for path in ("../config", "demo/manifests/.."):
+        assert words in client.get(f"/v1/admin/tenants/{path}").json()["detail"]
+    assert words in client.recommend({"x_org_id": "a/b"}).json()["detail"]

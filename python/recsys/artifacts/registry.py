@@ -27,6 +27,7 @@ from recsys.artifacts.uris import Location, UriResolver
 from recsys.contracts.documents import InvalidDocument
 from recsys.contracts.http import Name
 from recsys.contracts.manifest import Manifest, read_manifest
+from recsys.contracts.patterns import in_words
 
 POINTERS, MANIFESTS, ARTIFACTS, PINS = "current", "manifests", "artifacts", "pins"
 _POINTER_FILE = "manifest.json"
@@ -234,7 +235,7 @@ def check_name(value: str, what: str) -> str:
     try:
         return msgspec.convert(value, Name)
     except msgspec.ValidationError as error:
-        raise RegistryError(f"{what} {value!r}: {error}") from error
+        raise RegistryError(f"{what} {value!r}: {in_words(str(error))}") from error
 
 
 def pointer_key(tenant: str, surface: str) -> str:

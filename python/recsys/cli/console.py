@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
@@ -81,7 +82,8 @@ def print_table(
     for index, column in enumerate(columns):
         is_number = all(isinstance(row[index], int | float | None) for row in rows) and bool(rows)
         is_number = numeric[index] if numeric else is_number
-        table.add_column(column, justify="right" if is_number else "left", overflow="fold")
+        is_time = any(isinstance(row[index], datetime) for row in rows)
+        table.add_column(column, justify="right" if is_number else "left", overflow="fold", no_wrap=is_time)
     for row in rows:
         table.add_row(*(_cell(value) for value in row))
     stdout().print(table)
@@ -96,6 +98,8 @@ def _cell(value: object) -> str:
         return f"{value:,}"
     if isinstance(value, float):
         return f"{value:.4g}"
+    if isinstance(value, datetime):
+        return f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S}Z"
     return str(value)
 
 

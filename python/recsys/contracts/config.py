@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from recsys.contracts.documents import InvalidDocument, convert, parse_json
 from recsys.contracts.fresh_popularity import FreshPopularity, check_fresh_popularity
-from recsys.contracts.http import MAX_K, Name
+from recsys.contracts.http import MAX_K, Name, Weight
 from recsys.contracts.pipeline import PipelineSettings
 from recsys.contracts.rules import SegmentName
 
@@ -48,9 +48,9 @@ Cap = Annotated[int, Meta(ge=1, le=MAX_K)]
 class SignalWeights(Struct, frozen=True, forbid_unknown_fields=True):
     """Weights of the three groups of signals, each at least 0; a group that is not named weighs 0."""
 
-    pop: Annotated[float, Meta(ge=0.0)] = 0.0
-    cooc: Annotated[float, Meta(ge=0.0)] = 0.0
-    emb: Annotated[float, Meta(ge=0.0)] = 0.0
+    pop: Weight = 0.0
+    cooc: Weight = 0.0
+    emb: Weight = 0.0
 
 
 class SeenPolicy(Struct, frozen=True, forbid_unknown_fields=True):

@@ -23,6 +23,8 @@ MAX_TAGS = 200
 MAX_BODY_BYTES = 1024 * 1024
 MAX_REQUEST_ID = 128
 MAX_USER_ID = 256
+MAX_WEIGHT = 1e100
+"""Far beyond any use, and so far from the largest float that sums and boosts of scores stay finite."""
 MAX_CONTEXT_VALUE = 128
 DEFAULT_SEGMENT = "default"
 FIRST_PAGE = "first"
@@ -34,7 +36,7 @@ UserId = Annotated[str, Meta(max_length=MAX_USER_ID)]
 ContextValue = Annotated[str, Meta(max_length=MAX_CONTEXT_VALUE)]
 ArmName = Annotated[str, Meta(min_length=1, max_length=128)]
 Tag = Annotated[str, Meta(min_length=1)]
-Weight = Annotated[float, Meta(ge=0.0)]
+Weight = Annotated[float, Meta(ge=0.0, le=MAX_WEIGHT)]
 Now = Annotated[datetime, Meta(tz=True, description="RFC 3339 with a zone: the clock of this request.")]
 Explain = Literal["none", "summary", "full"]
 

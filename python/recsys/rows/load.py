@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from recsys.contracts.errors import RecsysError
 from recsys.contracts.http import Name
+from recsys.contracts.patterns import in_words
 from recsys.contracts.rows import RowKind, RowsLoaded
 from recsys.contracts.rules import SegmentName
 from recsys.control.audit import append_entry
@@ -205,7 +206,8 @@ def _check_names(rows: pa.Table, column: str, expected: object) -> None:
             msgspec.convert(value, expected)
         except msgspec.ValidationError as error:
             row = pc.index(rows[column], pa.scalar(value)).as_py() + 1
-            raise RowsError(f"row {row}: {column} is {value[:80]!r}: {error}") from error
+            said = in_words(str(error))
+            raise RowsError(f"row {row}: {column} is {value[:80]!r}: {said}") from error
 
 
 def _refuse_doubles(rows: pa.Table) -> None:

@@ -10,6 +10,7 @@ from recsys.artifacts.registry import Current, Registry
 from recsys.contracts.admin import ReleaseHistory, ReleaseVersion, RollbackRequest
 from recsys.contracts.http import Name
 from recsys.contracts.manifest import write_manifest
+from recsys.contracts.patterns import in_words
 from recsys.contracts.problems import ProblemCode
 from recsys.control.plane import ControlPlane
 from recsys.service.admin_documents import PageQuery
@@ -96,4 +97,5 @@ def _surface(request: Request) -> tuple[str, str]:
     try:
         return request.principal.tenant_id, msgspec.convert(surface, Name)
     except msgspec.ValidationError as error:
-        raise ProblemError(ProblemCode.INVALID_REQUEST, f"surface {surface!r}: {error}") from error
+        said = in_words(str(error))
+        raise ProblemError(ProblemCode.INVALID_REQUEST, f"surface {surface!r}: {said}") from error

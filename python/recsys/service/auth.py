@@ -7,6 +7,7 @@ from typing import Protocol
 import msgspec
 
 from recsys.contracts.http import Name
+from recsys.contracts.patterns import in_words
 from recsys.contracts.problems import ProblemCode
 from recsys.control.keys import Role
 from recsys.control.principals import Principal
@@ -118,7 +119,8 @@ def _check_name(tenant: str, place: str) -> None:
     try:
         msgspec.convert(tenant, Name)
     except msgspec.ValidationError as error:
-        raise ProblemError(ProblemCode.INVALID_TENANT, f"{place} does not name a tenant: {error}") from error
+        said = in_words(str(error))
+        raise ProblemError(ProblemCode.INVALID_TENANT, f"{place} does not name a tenant: {said}") from error
 
 
 def _mismatch(detail: str) -> ProblemError:
