@@ -12,6 +12,8 @@ FUZZ_SECONDS ?= 30
 # Each input is a file for a moment: in memory, where there is such a place.
 FUZZ_TMPDIR ?= $(firstword $(wildcard /dev/shm) /tmp)
 SOAK_MINUTES ?= 1
+KILLS ?= 300
+EXAMPLES ?= 120
 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-warn-conflicts --constraint .ci/constraints.txt
@@ -130,6 +132,15 @@ soak: setup ## Load a service at half of its capacity for SOAK_MINUTES while rel
 .PHONY: drills
 drills: test-setup ## Run every drill and rollback, and write the times into docs/runbooks/README.md
 	$(BIN)/python tests/docs/measured_times.py
+
+.PHONY: kills
+kills: test-setup ## Kill -9 writers of store, logs and registry KILLS times each: nothing acknowledged is lost
+	RECSYS_TEST_KILLS=$(KILLS) $(BIN)/python -m pytest --quiet tests/control/test_faults.py tests/erasure/test_live.py \
+	  tests/artifacts/test_killed.py
+
+.PHONY: fuzz-api
+fuzz-api: test-setup ## Send EXAMPLES requests to each operation of the API: every answer is one that OpenAPI describes
+	RECSYS_TEST_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest --quiet tests/service/test_schema.py
 
 .PHONY: fuzz
 fuzz: prerequisites ## Fuzz the artifact reader for FUZZ_SECONDS, every target at once

@@ -67,6 +67,19 @@ def test_broken_config_is_refused_with_a_pointer(document: object, pointer: str)
     assert caught.value.pointer == pointer
 
 
+@pytest.mark.parametrize(
+    ("surfaces", "said"),
+    [
+        ({"ok": {}, "..": {}}, "surfaces: key '..': Expected one path segment"),
+        ({"ok": {"segments": {"a": {}, "": {}}}}, "surfaces.ok.segments: key '': Expected `str` of length"),
+    ],
+)
+def test_a_name_that_is_refused_is_told(surfaces: object, said: str) -> None:
+    with pytest.raises(InvalidDocument) as caught:
+        parse_config(json.dumps({"surfaces": surfaces}).encode())
+    assert str(caught.value).startswith(said)
+
+
 @pytest.mark.parametrize("data", [b"", b"{", b"\xff", b"[" * 100_000, b" " * 2_000_000])
 def test_what_is_not_json_is_refused(data: bytes) -> None:
     with pytest.raises(InvalidDocument):

@@ -20,6 +20,7 @@ T = TypeVar("T")
 MAX_DOCUMENT_BYTES = 1024 * 1024
 _PLACE = re.compile(r"^(?P<problem>.*) - at `(?:key` in `)?\$(?P<path>.*)`$", re.DOTALL)
 _ANY_KEY = "[...]"
+_OF_KEY = " - at `key` in `$"
 
 
 class InvalidDocument(RecsysError):  # noqa: N818 - the name says what the document is
@@ -69,6 +70,8 @@ def convert(value: object, target: type[T], root: str) -> T:
         return msgspec.convert(value, target)
     except msgspec.ValidationError as error:
         problem, path = _split(str(error))
+        if _OF_KEY in str(error):
+            problem = f"key {_key_at_fault(value, target, path, str(error))!r}: {problem}"
         pointer = _name_keys(value, target, path)
         raise InvalidDocument(
             root + pointer if root else pointer.lstrip(".") or "document", problem
@@ -80,6 +83,18 @@ def _split(message: str) -> tuple[str, str]:
     if found is None:
         return in_words(message), ""
     return in_words(found["problem"]), found["path"]
+
+
+def _key_at_fault(value: object, target: type[object], path: str, message: str) -> str:
+    """Return the key of the map at ``path`` that is refused itself, found by offering one at a time."""
+    mapping = _at(value, path)
+    for key in mapping if isinstance(mapping, dict) else ():
+        try:
+            msgspec.convert(_with(value, path, {key: mapping[key]}), target)
+        except msgspec.ValidationError as error:
+            if str(error) == message:
+                return str(key)
+    return ""
 
 
 def _name_keys(value: object, target: type[object], path: str) -> str:
