@@ -88,9 +88,10 @@ def _split(message: str) -> tuple[str, str]:
 def _key_at_fault(value: object, target: type[object], path: str, message: str) -> str:
     """Return the key of the map at ``path`` that is refused itself, found by offering one at a time."""
     mapping = _at(value, path)
-    for key in mapping if isinstance(mapping, dict) else ():
+    entries = mapping.items() if isinstance(mapping, dict) else ()
+    for key, held in entries:
         try:
-            msgspec.convert(_with(value, path, {key: mapping[key]}), target)
+            msgspec.convert(_with(value, path, {key: held}), target)
         except msgspec.ValidationError as error:
             if str(error) == message:
                 return str(key)
