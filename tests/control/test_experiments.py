@@ -75,6 +75,18 @@ def test_start_is_refused_without_what_a_stop_or_a_decision_needs(
     assert states(plane) == {"e": "draft"}
 
 
+@pytest.mark.parametrize("kind", ["config", "rules"])
+def test_start_is_refused_for_a_version_that_there_is_not(plane: ControlPlane, kind: str) -> None:
+    unknown = {f"{kind}_version": "0" * 64}
+    create(plane, draft(arms=[{"name": "a"}, {"name": "b", **unknown}]))
+    with pytest.raises(InvalidDocument, match=rf"e\.arms\[1\]\.{kind}_version"):
+        start(plane)
+    create(plane, draft("f", rollback={"to": "versions", **unknown}))
+    with pytest.raises(InvalidDocument, match=rf"f\.rollback\.{kind}_version"):
+        start(plane, "f")
+    assert states(plane) == {"e": "draft", "f": "draft"}
+
+
 def test_two_experiments_of_a_surface_run_at_once_only_on_different_users(plane: ControlPlane) -> None:
     create(plane, draft("e1", layer={"name": "l", "high": 0.5}))
     create(plane, draft("e2", layer={"name": "l", "low": 0.4}))

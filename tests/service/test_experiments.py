@@ -168,7 +168,7 @@ def block(item: str) -> dict:
 
 
 def test_an_experiment_whose_version_is_gone_is_not_served_and_the_surface_is(service) -> None:
-    run(service, [{"name": "control"}, {"name": "lost", "rules_version": "0" * 64}])
+    run(service, [{"name": "control"}, {"name": "lost", "manifest_version": "0" * 64}])
     assert variant(ask(service)) is None
 
 

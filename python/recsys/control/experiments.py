@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from recsys.artifacts.registry import Registry
 from recsys.contracts.documents import InvalidDocument, canonical_json
 from recsys.contracts.experiments import (
+    Arm,
     ArmName,
     Experiment,
     ExperimentsDocument,
@@ -88,8 +89,9 @@ def start_experiment(
 ) -> Revision:
     """Let the arms rank from now on.
 
-    Raises ``InvalidDocument`` without a primary metric, guardrails or a rollback path, and when users could
-    be in another running experiment as well.
+    Raises ``InvalidDocument`` without a primary metric, guardrails or a rollback path, for a version of
+    config or rules that the history does not have, and when users could be in another running experiment
+    as well.
     """
 
     def start(experiment: Experiment) -> Experiment:
@@ -100,7 +102,26 @@ def start_experiment(
         check_can_start(experiment, experiment_id)
         return replace(experiment, state="running", started_at=now)
 
+    document, _ = current_experiments(plane, tenant_id)
+    _check_versions(plane, tenant_id, find_experiment(document, experiment_id))
+
     return _edit(plane, tenant_id, experiment_id, start, author, "start", comment)
+
+
+def _check_versions(plane: ControlPlane, tenant_id: str, experiment: Experiment) -> None:
+    named: list[tuple[str, Arm | RollbackPath | None]]
+    named = [(f"arms[{index}]", arm) for index, arm in enumerate(experiment.arms)]
+    for at, one in [*named, ("rollback", experiment.rollback)]:
+        versions: tuple[tuple[DocumentKind, str | None], ...] = ()
+        if one is not None:
+            versions = (("config", one.config_version), ("rules", one.rules_version))
+        for kind, version in versions:
+            if version is None:
+                continue
+            try:
+                plane.document(tenant_id, kind, version)
+            except NotFoundError as error:
+                raise InvalidDocument(f"{experiment.id}.{at}.{kind}_version", str(error)) from error
 
 
 def stop_experiment(
