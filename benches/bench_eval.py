@@ -97,7 +97,7 @@ def main(arguments: list[str] | None = None) -> int:
             write_logs(Path(folder), n_exposures)
             n_lines = n_exposures + (n_exposures + 9) // 10
             print(f"\n{n_exposures:,} exposures, {n_lines - n_exposures:,} outcomes")
-            print("work        engine      lines/s    lines/CPU s    peak MB    time to Polars")
+            print("work        engine      lines/s    lines/CPU s    peak MB    time, CPU to Polars")
             for work in options.work:
                 ours, theirs = (
                     measure(work, engine, folder) if engine in options.engines else None for engine in ENGINES
@@ -106,7 +106,8 @@ def main(arguments: list[str] | None = None) -> int:
                     if found is None:
                         missed += engine == "recsys" and engine in options.engines
                         continue
-                    ratio = f"{found[0] / theirs[0]:.2f}x" if theirs else ""
+                    pairs = zip(found[:2], theirs[:2], strict=True) if theirs else ()
+                    ratio = " ".join(f"{ours_s / theirs_s:.2f}x" for ours_s, theirs_s in pairs)
                     rates = f"{n_lines / found[0]:>10,.0f}  {n_lines / found[1]:>13,.0f}"
                     print(f"{work:<11} {engine:<7} {rates} {found[2]:>10,.0f}  {ratio:>14}", flush=True)
                 if ours and work == "validate":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from recsys._native import LogScanner
 from recsys.contracts.records import Assignment, Exposure, Outcome, RankList
 from recsys.evaluation.findings import Defect
 from recsys.evaluation.inputs import Role, Source
+from recsys.evaluation.log_blocks import DamagedFileError, read_ahead
 from recsys.evaluation.log_scan import Scan
 from recsys.evaluation.validate_records import Record, find_defects
 
@@ -152,3 +154,24 @@ def test_blocks_are_whole_lines_wherever_the_reads_end(
         log_blocks.BLOCK_BYTES = usual
     assert b"".join(blocks) == text
     assert all(block.endswith(b"\n") for block in blocks[:-1])
+
+
+def test_blocks_read_ahead_keep_their_order_and_tell_of_the_damage_after_what_stands_before_it() -> None:
+    made: list[int] = []
+
+    def blocks() -> Iterator[int]:
+        for number in (1, 2, 3):
+            made.append(number)
+            yield number
+        raise DamagedFileError("corrupt_file", "cut")
+
+    got = []
+    with pytest.raises(DamagedFileError, match="cut"):  # noqa: PT012 - what came before counts
+        for number in read_ahead(blocks()):
+            got.append(number)
+    assert got == [1, 2, 3]
+    made.clear()
+    ahead = read_ahead(blocks())
+    assert next(ahead) == 1
+    ahead.close()
+    assert made in ([1], [1, 2])

@@ -5,9 +5,10 @@ from __future__ import annotations
 import gzip
 import zlib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from io import IOBase
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO, TypeVar, cast
 
 import pyarrow as pa
 
@@ -15,6 +16,8 @@ from recsys.contracts.errors import EvaluationError
 
 MAX_LINE_BYTES = 64 << 20
 """A longer line is taken for a damaged file: no record comes near it, and lines are held in memory."""
+
+Block = TypeVar("Block")
 
 BLOCK_BYTES = 8 << 20
 """What is read at a time; a block is as much longer as its last line needs."""
@@ -41,6 +44,15 @@ def read_blocks(path: Path) -> Iterator[bytes]:
         raise EvaluationError(f"{path} cannot be read: {error.strerror}") from error
     with raw:
         yield from _whole_lines(_unpacked(path, raw), path)
+
+
+def read_ahead(blocks: Iterator[Block]) -> Iterator[Block]:
+    """Yield ``blocks``, each read and unpacked while the caller works on the one before."""
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(next, blocks, None)
+        while (block := coming.result()) is not None:
+            coming = pool.submit(next, blocks, None)
+            yield block
 
 
 def _unpacked(path: Path, raw: BinaryIO) -> BinaryIO:

@@ -23,7 +23,7 @@ from recsys._native import LogScanner
 from recsys.contracts.records import Assignment, Exposure, Outcome, RankList
 from recsys.evaluation.findings import Defect
 from recsys.evaluation.inputs import Role, Source
-from recsys.evaluation.log_blocks import DamagedFileError, read_blocks
+from recsys.evaluation.log_blocks import DamagedFileError, read_ahead, read_blocks
 from recsys.evaluation.log_parquet import read_rows
 from recsys.evaluation.log_rows import batch_of, schema_of
 from recsys.evaluation.validate_records import Record, find_not_finite
@@ -76,7 +76,7 @@ class Scan:
         for source in sources:
             number = 0
             try:
-                for block, rows in _blocks(source):
+                for block, rows in read_ahead(_blocks(source)):
                     n_lines, doubts, contexts, pieces = scanner.scan(block)
                     again: dict[int, bytes] = {}
                     for line, start, end, is_kept in doubts:
