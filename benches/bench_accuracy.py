@@ -5,9 +5,10 @@ and lists of 20 are compared with the baskets of weeks 49 to 53. A request has t
 household's basket before as anchors (the last 50) and the household as user; anchors are never
 recommended back, by any kind. Lists are as served: what a kind leaves empty is filled from popularity, and
 how many items were its own is told. The hit rate is the share of baskets with at least one item of the
-list, MRR the mean of 1/rank of the first. Weights and normaliser of the blend are tuned on weeks 45 to 48,
-with signals from weeks 1 to 44. Whether a kind beats popularity is told by the 95 % interval of the paired
-difference in MRR, by a bootstrap over households. ``--page`` replaces the table of a document.
+list, MRR the mean of 1/rank of the first. The search of past sessions, and the weights and normaliser of
+the blend, are tuned on weeks 45 to 48, with signals from weeks 1 to 44. Whether a kind beats popularity is
+told by the 95 % interval of the paired difference in MRR, by a bootstrap over households. ``--page``
+replaces the table of a document.
 """
 
 from __future__ import annotations
@@ -24,8 +25,9 @@ import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from recsys._native import Catalog, Plan, Signal
-from recsys.contracts.config import Mode, Normalizer, Ranking, SignalName, SignalWeights
+from recsys._native import Catalog, Plan
+from recsys.artifacts.inspect import open_lists
+from recsys.contracts.config import Mode, Normalizer, Ranking, SessionKnn, SignalName, SignalWeights
 from recsys.contracts.pipeline import PipelineSettings, SessionSeqSettings
 from recsys.contracts.pseudonym import pseudonym
 from recsys.demo.retail import RetailData, catalog_of, interactions_of, load_retail_data
@@ -34,7 +36,7 @@ from recsys.pipelines.build.request import BuildInput
 from recsys.pipelines.input.files import find_input_files
 from recsys.pipelines.input.mapping import ColumnMapping
 from recsys.pipelines.kinds import KINDS, Resources
-from recsys.ranking.plans import compile_plan
+from recsys.ranking.plans import AnySignal, compile_plan
 
 K = 20
 MOST_ANCHORS = 50
@@ -48,7 +50,10 @@ MARKER = re.compile(r"(<!-- accuracy -->\n).*?(<!-- end -->)", re.DOTALL)
 SETTINGS = PipelineSettings(session_seq=SessionSeqSettings(within="user", max_items_per_session=5_000))
 """The defaults, but for sequences: a basket has one time, so the steps are a household's baskets."""
 
-Signals = dict[SignalName, Signal]
+SEARCHES = (SessionKnn(), SessionKnn(1502, 288, 4), SessionKnn(500, 500, 9))
+"""How past sessions may be searched, from quick to broad."""
+
+Signals = dict[SignalName, AnySignal]
 
 
 class Case(NamedTuple):
@@ -78,7 +83,7 @@ def build_signals(data: RetailData, catalog: Catalog, folder: Path) -> Signals:
     for kind, how in KINDS.items():
         started = time.perf_counter()
         how.build(catalog, given, folder / f"{kind}.rsa", SETTINGS, Resources(salt=SALT))
-        signals[kind] = Signal.open(str(folder / f"{kind}.rsa"))  # type: ignore[index]
+        signals[kind] = open_lists(folder / f"{kind}.rsa")  # type: ignore[index]
         print(f"built {kind} in {time.perf_counter() - started:.1f} s", flush=True)
     return signals
 
@@ -122,18 +127,29 @@ def plan_of(catalog: Catalog, signals: Signals, mode: Mode, ranking: Ranking) ->
     return compile_plan(catalog, signals, ranking, mode=mode, segment="default", rules=None).plan
 
 
-def tune_blend(catalog: Catalog, signals: Signals, cases: list[Case]) -> Ranking:
+def tune_blend(catalog: Catalog, signals: Signals, cases: list[Case], search: SessionKnn) -> Ranking:
     """Return the weights and the normaliser with the best MRR."""
     best, chosen = -1.0, Ranking()
     has_emb = bool({"implicit", "content_sim"} & signals.keys())
     for normalizer, pop, cooc, emb in product(NORMALIZERS, WEIGHTS, WEIGHTS, WEIGHTS if has_emb else (0.0,)):
         if max(pop, cooc, emb) < 1.0 or pop + cooc + emb == 0:
             continue  # only ratios matter
-        ranking = Ranking(weights=SignalWeights(pop, cooc, emb), normalizer=normalizer)
+        weights = SignalWeights(pop, cooc, emb)
+        ranking = Ranking(weights=weights, normalizer=normalizer, session_knn=search)
         mrr = float(rank_all(plan_of(catalog, signals, "blend", ranking), cases)[0].mean())
         if mrr > best:
             best, chosen = mrr, ranking
     return chosen
+
+
+def tune_search(catalog: Catalog, signals: Signals, cases: list[Case]) -> SessionKnn:
+    """Return the search of past sessions with the best MRR."""
+
+    def mrr(search: SessionKnn) -> float:
+        ranking = Ranking(session_knn=search)
+        return float(rank_all(plan_of(catalog, signals, "session_knn", ranking), cases)[0].mean())
+
+    return max(SEARCHES, key=mrr)
 
 
 def compare(result: Result, base: Result, cases: list[Case]) -> str:
@@ -166,6 +182,13 @@ def table_of(results: list[Result], cases: list[Case]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _said_of(search: SessionKnn) -> str:
+    return (
+        f"(recent_sessions {search.recent_sessions}, neighbors {search.neighbors}, "
+        f"last_items {search.last_items})"
+    )
+
+
 def main() -> None:
     """Build, tune, rank, and print the table."""
     options = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
@@ -179,11 +202,17 @@ def main() -> None:
         build_catalog(BuildInput(find_input_files([folder / "items.parquet"])), folder / "catalog.rsa")
         catalog = Catalog.open(str(folder / "catalog.rsa"))
         tuning = build_signals(data.weeks(1, 44), catalog, folder / "tuning")
-        blend = tune_blend(catalog, tuning, find_cases(data, 45, 48, TUNING_BASKETS))
+        before = find_cases(data, 45, 48, TUNING_BASKETS)
+        search = tune_search(catalog, tuning, before)
+        blend = tune_blend(catalog, tuning, before, search)
         signals = build_signals(data.weeks(1, 48), catalog, folder / "test")
         cases = find_cases(data, 49, 53, chosen.baskets)
         results = [
-            Result(kind, *rank_all(plan_of(catalog, signals, kind, Ranking()), cases))  # type: ignore[arg-type]
+            Result(
+                kind,
+                *rank_all(plan_of(catalog, signals, kind, Ranking(session_knn=search)), cases),  # type: ignore[arg-type]
+                _said_of(search) if kind == "session_knn" else "",
+            )
             for kind in signals
         ]
         weights = blend.weights

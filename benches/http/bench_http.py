@@ -137,11 +137,11 @@ def write_data(folder: Path) -> None:
 
 
 @contextmanager
-def running_recsys(folder: Path) -> Iterator[str]:
-    """Serve what :func:`write_data` wrote, in a process of its own; give its URL."""
+def running_recsys(folder: Path, *, workers: int = 1) -> Iterator[str]:
+    """Serve the data folder ``folder``, in a process of its own; give its URL."""
     code = "from recsys.cli.main import main; main()"
     port = reserve_port("127.0.0.1", 0)
-    arguments = ["serve", "--dev", "--port", str(port), "--data-dir", str(folder)]
+    arguments = ["serve", "--dev", "--port", str(port), "--data-dir", str(folder), "--workers", str(workers)]
     with _running([sys.executable, "-c", code, *arguments], port) as url:
         yield url
 

@@ -1,4 +1,4 @@
-"""The native extension: mapped catalogs and signals, their builders, and the ranker.
+"""The native extension: mapped catalogs, signals and session indexes, their builders, and the ranker.
 
 Every function raises :class:`recsys.contracts.errors.ArtifactError` for a file that is not sound (the message
 names file and section), :class:`~recsys.contracts.errors.BuildError` for bad builder input, and releases the
@@ -26,6 +26,8 @@ __all__ = [
     "Ranked",
     "RuleSet",
     "Rung",
+    "SessionIndex",
+    "SessionKnnBuilder",
     "SessionSeqBuilder",
     "Signal",
     "SignalPacker",
@@ -113,6 +115,46 @@ class Signal:
         """The list of one key, best first, or ``None`` when the signal does not know the key."""
     def list_lengths(self) -> list[int]:
         """The length of every key's list."""
+
+@final
+class SessionIndex:
+    """A mapped session index (kind ``session_knn``): past sessions, searched at request time."""
+
+    @staticmethod
+    def open(path: str) -> SessionIndex: ...
+    @property
+    def path(self) -> str: ...
+    @property
+    def kind(self) -> Literal["session_knn"]: ...
+    @property
+    def n_items(self) -> int:
+        """Items of the catalog, each with a list of its latest sessions."""
+    @property
+    def n_sessions(self) -> int: ...
+    @property
+    def n_entries(self) -> int:
+        """(session, item) pairs."""
+    @property
+    def sessions_per_item(self) -> int:
+        """Most sessions that an item keeps."""
+    @property
+    def ids_digest(self) -> str: ...
+    @property
+    def metadata(self) -> str: ...
+    def ranked(
+        self,
+        catalog: Catalog,
+        item_id: str,
+        limit: int,
+        *,
+        recent_sessions: int = 500,
+        neighbors: int = 100,
+    ) -> list[tuple[str, float]] | None:
+        """What the neighbours of a session of one item say, best first; ``None`` for an unknown item."""
+    def list_lengths(self) -> list[int]:
+        """How many sessions each item keeps."""
+    def session_lengths(self) -> list[int]:
+        """How many items each session has, the latest session first."""
 
 def build_catalog(
     path: str,
@@ -213,6 +255,25 @@ class SessionSeqBuilder:
         """Write the signal; return its hex SHA-256, and the sessions over the cap."""
 
 @final
+class SessionKnnBuilder:
+    """Past sessions by recency, made ready to be searched; deterministic whatever the order of the rows."""
+
+    def __new__(
+        cls,
+        catalog: Catalog,
+        *,
+        sessions_per_item: int = 2000,
+        max_items_per_session: int = 200,
+        memory_bytes: int,
+        scratch_dir: str,
+        threads: int = 0,
+    ) -> Self: ...
+    def push(self, sessions: Buffer, ordinals: Buffer, ts_ms: Buffer, weights: Buffer) -> None:
+        """As :meth:`CoocBuilder.push`; of a weight, only whether it is 0 matters."""
+    def finish(self, path: str, *, metadata: str = "{}") -> tuple[str, int]:
+        """Write the index; return its hex SHA-256, and the sessions over the cap."""
+
+@final
 class ImplicitBuilder:
     """Lists of users from their own items and a signal of item neighbours."""
 
@@ -289,6 +350,19 @@ class Source:
         """``key`` names the segment of a segment-keyed signal; item-keyed signals use the request's
         anchors, user-keyed ones its user.
         """
+    @staticmethod
+    def of_sessions(
+        name: str,
+        index: SessionIndex,
+        *,
+        recent_sessions: int,
+        neighbors: int,
+        last_items: int,
+        weight: float,
+        weight_group: Literal["pop", "cooc", "emb"],
+        normalizer: Literal["saturating", "max", "none"] = "saturating",
+    ) -> Source:
+        """Past sessions like that of the ``last_items`` (1 to 9) latest anchors; see ``docs/ranking.md``."""
 
 @final
 class Rung:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import time
+from array import array
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from recsys._native import Catalog, Signal, SignalPacker, build_catalog
+from recsys._native import Catalog, SessionKnnBuilder, Signal, SignalPacker, build_catalog
 from recsys.artifacts.cache import ArtifactCache
 from recsys.artifacts.publish import publish_release
 from recsys.artifacts.registry import Registry, open_registry
@@ -43,6 +44,11 @@ def publish(registry: Registry, surface: str, users: list[str], score: float) ->
             packer.push(key, ["b", "a"], [score, 1.0])
         window = {"start": "2026-01-01T00:00:00Z", "end": "2026-01-31T00:00:00Z"}
         packer.finish(str(files[kind]), metadata=json.dumps({"params": {"factors": 8}, "window": window}))
+    # A session index has no users, and goes through as it is.
+    files["session_knn"] = Path("session_knn.rsa")
+    builder = SessionKnnBuilder(catalog, memory_bytes=1 << 20, scratch_dir=".")
+    builder.push(array("Q", [1, 1]), array("I", [0, 1]), array("q", [0, 0]), array("f", [1.0, 1.0]))
+    builder.finish(str(files["session_knn"]))
     return publish_release(registry, "shop", surface, files).version
 
 

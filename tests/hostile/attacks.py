@@ -112,10 +112,9 @@ def foreign(data: bytes) -> Iterator[Attack]:
         yield Attack(name, start + bytes(2048))
     for version in (0, 2, 1 << 31):
         yield Attack(f"version {version}", reseal(_patched(data, 8, struct.pack("<I", version))))
-    for kind in (0, 3, (1 << 32) - 1):
+    own = struct.unpack_from("<I", data, 12)[0]
+    for kind in {0, 1, 2, 3, 4, (1 << 32) - 1} - {own}:
         yield Attack(f"type {kind}", reseal(_patched(data, 12, struct.pack("<I", kind))))
-    other = 3 - struct.unpack_from("<I", data, 12)[0]
-    yield Attack("the other type", reseal(_patched(data, 12, struct.pack("<I", other))))
 
 
 def lying_tables(data: bytes) -> Iterator[Attack]:
@@ -166,7 +165,15 @@ def lying_values(data: bytes) -> Iterator[Attack]:
         body = data[: meta.offset] + text
         row = TABLE + meta.row * ENTRY.size + 16
         yield Attack(f"meta: {text[:20]!r}", reseal(_patched(body, row, struct.pack("<Q", len(text)))))
-    for key in (b'"n_items":', b'"n_keys":', b'"n_entries":', b'"n_tags":', b'"n_brands":'):
+    for key in (
+        b'"n_items":',
+        b'"n_keys":',
+        b'"n_entries":',
+        b'"n_tags":',
+        b'"n_brands":',
+        b'"n_sessions":',
+        b'"n_postings":',
+    ):
         at = data.find(key, meta.offset)
         if at >= 0:
             digit = at + len(key)

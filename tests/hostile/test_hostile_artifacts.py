@@ -15,7 +15,7 @@ from recsys import _native
 from recsys.contracts.errors import ArtifactError
 
 GOLDEN = Path(__file__).parents[2] / "rust" / "core" / "tests" / "golden"
-SOUND = ("catalog", "neighbours", "popularity")
+SOUND = ("catalog", "neighbours", "popularity", "sessions")
 
 
 def _load_attacks() -> ModuleType:
@@ -47,6 +47,25 @@ def _use(path: Path, name: str) -> None:
         catalog.tag_counts()
         return
     catalog = _native.Catalog.open(str(_golden("catalog")))
+    if name == "sessions":
+        index = _native.SessionIndex.open(str(path))
+        for item in ("apple", "brötchen", "pear", "zucchini", "no such item"):
+            index.ranked(catalog, item, 100)
+        index.list_lengths()
+        index.session_lengths()
+        searched = _native.Source.of_sessions(
+            "sound or not",
+            index,
+            recent_sessions=9,
+            neighbors=9,
+            last_items=9,
+            weight=1.0,
+            weight_group="cooc",
+        )
+        plan = _native.Plan(catalog, [searched], brand_cap=1)
+        for anchors in (["apple"], ["pear", "brötchen"], ["zucchini", "no such item", "apple"]):
+            plan.rank(10, 0, anchors=anchors)
+        return
     signal = _native.Signal.open(str(path))
     keys = ["apple", "brötchen", "pear", "zucchini"] if signal.key_type == "item" else signal.keys(0, 100)
     for key in [*keys, "no such key"]:
@@ -105,6 +124,9 @@ def test_signal_of_another_catalog_is_refused(tmp_path: Path) -> None:
         signal = _native.Signal.open(str(_golden(name)))
         with pytest.raises(ArtifactError, match=r"v1\.bin: meta: built for the catalog with ids"):
             signal.ranked(other, "apple", 10)
+    index = _native.SessionIndex.open(str(_golden("sessions")))
+    with pytest.raises(ArtifactError, match=r"v1\.bin: meta: built for the catalog with ids"):
+        index.ranked(other, "apple", 10)
 
 
 def test_things_that_are_no_files_are_refused(tmp_path: Path) -> None:

@@ -78,6 +78,7 @@ def test_every_kind_is_served_in_its_mode(shop: Path) -> None:
     assert first_of("session_seq", **anchored) == ("c", ["session_seq"])
     assert first_of("content_sim", anchors={"item_ids": ["e"]}) == ("f", ["content_sim"])
     assert first_of("implicit", user={"user_id": "lone"})[1] == ["implicit"]
+    assert first_of("session_knn", **anchored) == ("a", ["session_knn"])
     item, reasons = first_of("blend", user={"user_id": "lone"}, **anchored)
     assert item == "c"
     assert {"popularity", "cooc", "implicit", "session_seq"} <= set(reasons)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from recsys._native import Catalog, Signal
+from recsys.artifacts.compare import compare_files
 from recsys.cli import main
 from recsys.contracts.config import read_config
 from recsys.contracts.errors import BuildError
@@ -73,6 +74,7 @@ def test_a_sequence_within_a_user_spans_sessions_and_needs_a_user(folder: Path) 
 
 def test_every_kind_is_built_by_its_command_and_ranks_in_its_mode(folder: Path) -> None:
     run(folder, "session_seq", "rows.jsonl", "--catalog", "catalog.rsa")
+    run(folder, "session_knn", "rows.jsonl", "--catalog", "catalog.rsa")
     run(folder, "content_sim", "--catalog", "catalog.rsa")
     run(
         folder,
@@ -85,7 +87,7 @@ def test_every_kind_is_built_by_its_command_and_ranks_in_its_mode(folder: Path) 
         "--salt-file",
         "salt",
     )
-    kinds = ("catalog", "cooc", "session_seq", "content_sim", "implicit")
+    kinds = ("catalog", "cooc", "session_seq", "session_knn", "content_sim", "implicit")
     artifacts = {kind: folder / f"{kind}.rsa" for kind in kinds}
     snapshot = Snapshot("demo", "home", artifacts, manifest_version="m", config=read_config({}))
     now = datetime(2026, 1, 2, tzinfo=UTC)
@@ -98,7 +100,8 @@ def test_every_kind_is_built_by_its_command_and_ranks_in_its_mode(folder: Path) 
         "b",
         "c",
     ]
-    for mode in ("session_seq", "content_sim", "implicit", "blend"):
+    assert {item for item, _ in signals["session_knn"].ranked(catalog, "a", 9) or []} == {"b", "c"}
+    for mode in ("session_seq", "session_knn", "content_sim", "implicit", "blend"):
         assert snapshot.plan("default", now, mode).missing == (("popularity",) if mode == "blend" else ())
 
 
@@ -150,3 +153,48 @@ def test_what_is_needed_for_users_is_said(
     options = ["--catalog", str(folder / "catalog.rsa"), "--out", str(folder / "x.rsa")]
     assert main.run([*command, *options]) == 2
     assert message in capsys.readouterr().err.replace("\n", " ")
+
+
+def test_a_session_index_is_looked_into_verified_and_compared_and_not_exported(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(folder, "session_knn", "rows.jsonl", "--catalog", "catalog.rsa")
+    index, catalog = str(folder / "session_knn.rsa"), str(folder / "catalog.rsa")
+    capsys.readouterr()
+    assert main.run(["artifact", "inspect", index, "--json"]) == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert (summary["sessions"], summary["entries"], summary["sessions_per_item"]) == (4, 12, 2000)
+    assert main.run(["artifact", "inspect", index]) == 0
+    assert "session_knn: 4 sessions of 4 items, 12 entries" in capsys.readouterr().out
+    assert main.run(["artifact", "verify", index]) == 0
+    capsys.readouterr()
+    assert main.run(["artifact", "neighbors", "a", "--signal", index, "--catalog", catalog, "--json"]) == 0
+    assert [entry["item_id"] for entry in json.loads(capsys.readouterr().out)] == ["b", "c"]
+    for out in ("x.json", "x.parquet"):
+        assert main.run(["artifact", "export", index, "--out", str(folder / out)]) == 2
+        assert "a session index is searched and has no lists to export" in _said(capsys)
+    words = ["artifact", "pack", str(folder / "x.parquet"), "--out", str(folder / "y.rsa")]
+    assert main.run([*words, "--kind", "session_knn"]) == 2
+    assert "--kind session_knn: one of popularity" in _said(capsys)
+    before = {"catalog": folder / "catalog.rsa", "session_knn": folder / "session_knn.rsa"}
+    shorter = [line for line in ROWS if line["item_id"] != "c"]
+    (folder / "fewer.jsonl").write_text("".join(json.dumps(line) + "\n" for line in shorter))
+    after = {"catalog": folder / "catalog.rsa", "session_knn": folder / "after.rsa"}
+    words = ["artifact", "build", "session_knn", str(folder / "fewer.jsonl"), "--catalog", catalog]
+    assert main.run([*words, "--out", str(folder / "after.rsa")]) == 0
+    change = compare_files(before, after, names=("one", "two")).signals["session_knn"]
+    assert (change.keys_before, change.keys_after, change.overlap) == (3, 2, 0.5)
+    assert change.lists["a"].leaving == ["c"]
+
+
+def test_a_damaged_session_index_is_told_as_such(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(folder, "session_knn", "rows.jsonl", "--catalog", "catalog.rsa")
+    data = (folder / "session_knn.rsa").read_bytes()
+    (folder / "damaged.rsa").write_bytes(data[:-64])
+    capsys.readouterr()
+    assert main.run(["artifact", "inspect", str(folder / "damaged.rsa")]) == 1
+    assert "damaged.rsa: header: the file should have" in _said(capsys)
+
+
+def _said(capsys: pytest.CaptureFixture[str]) -> str:
+    return " ".join(capsys.readouterr().err.split())

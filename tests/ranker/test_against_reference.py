@@ -2,6 +2,7 @@
 
 import random
 import tempfile
+from array import array
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from recsys import _native
 from recsys.ranking import reference
+from recsys.ranking.reference_sessions import Sessions
 
 NOW_MS = 1_000
 TAGS = ["t0", "t1", "t2", "t3", "t4"]
@@ -52,6 +54,8 @@ class World:
             "content_sim": self.signal("content_sim", "item"),
             "implicit": self.signal("implicit", "user"),
         }
+        self.sessions = self.some_sessions() if n_items > 1 else []
+        self.index = self.session_index()
 
     def item(self) -> reference.Item:
         rng = self.rng
@@ -76,6 +80,46 @@ class World:
             packer.push(key, [item for item, _ in ranking], [score for _, score in ranking])
         packer.finish(str(self.folder / kind))
         return _native.Signal.open(str(self.folder / kind))
+
+    def some_sessions(self) -> list[frozenset[str]]:
+        """Past sessions, latest first."""
+        rng = self.rng
+        longest = min(6, len(self.ids))
+        return [frozenset(rng.sample(self.ids, rng.randint(2, longest))) for _ in range(rng.randint(0, 40))]
+
+    def session_index(self) -> _native.SessionIndex:
+        builder = _native.SessionKnnBuilder(
+            self.catalog,
+            sessions_per_item=self.rng.choice([1, 3, 50]),
+            memory_bytes=1 << 20,
+            scratch_dir=str(self.folder),
+        )
+        rows = [(n, item) for n, session in enumerate(self.sessions) for item in session]
+        self.rng.shuffle(rows)
+        builder.push(
+            array("Q", [n for n, _ in rows]),
+            array("I", [self.catalog.ordinal(item) or 0 for _, item in rows]),
+            array("q", [-n for n, _ in rows]),
+            array("f", [1.0 for _ in rows]),
+        )
+        builder.finish(str(self.folder / "session_knn"))
+        return _native.SessionIndex.open(str(self.folder / "session_knn"))
+
+    def session_source(self) -> tuple[_native.Source, reference.Source]:
+        rng = self.rng
+        search = {
+            "recent_sessions": rng.choice([1, 4, 10, 100]),
+            "neighbors": rng.choice([1, 3, 10, 100]),
+            "last_items": rng.choice([1, 2, 3, 9]),
+        }
+        weight, normalizer = rng.choice([0.0, 0.3, 2.5]), rng.choice(["saturating", "max", "none"])
+        native = _native.Source.of_sessions(
+            "session_knn", self.index, **search, weight=weight, weight_group="cooc", normalizer=normalizer
+        )
+        most = min(search["recent_sessions"], self.index.sessions_per_item)
+        sessions = Sessions(self.sessions, most, search["neighbors"], search["last_items"])
+        source = reference.Source("session_knn", {}, "item", weight, "cooc", normalizer, sessions=sessions)
+        return native, source
 
     def some(self, ids: Sequence[str], most: int) -> list[str]:
         return [self.rng.choice([*ids, "unknown"]) for _ in range(self.rng.randint(0, most))]
@@ -118,19 +162,25 @@ class World:
             "mmr_lambda": rng.choice([None, None, 0.0, 0.3, 0.7, 1.0]),
             "mmr_pool": rng.choice([1, 5, 200]),
         }
+        searched = self.session_source()
+        at = rng.randint(0, len(sources)) if rng.random() < 0.7 else None
+        natives = [
+            _native.Source(
+                source.name,
+                self.signals[source.name],
+                key=source.key,
+                weight=source.weight,
+                weight_group=source.weight_group,
+                normalizer=source.normalizer,
+            )
+            for source in sources
+        ]
+        if at is not None:
+            natives.insert(at, searched[0])
+            sources.insert(at, searched[1])
         native = _native.Plan(
             self.catalog,
-            [
-                _native.Source(
-                    source.name,
-                    self.signals[source.name],
-                    key=source.key,
-                    weight=source.weight,
-                    weight_group=source.weight_group,
-                    normalizer=source.normalizer,
-                )
-                for source in sources
-            ],
+            natives,
             ladder=rungs,
             rules=_native.RuleSet(self.catalog, **rules),
             **options,

@@ -8,6 +8,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from recsys._native import Catalog, Signal
+from recsys.artifacts.inspect import Lists, open_lists
 from recsys.contracts.errors import ArtifactError
 from recsys.contracts.manifest import CATALOG
 
@@ -105,10 +106,10 @@ def _size(path: Path | None) -> int | None:
     return None if path is None else path.stat().st_size
 
 
-def _open_signal(path: Path) -> Signal | None:
-    """Return a signal, or ``None`` for an artifact that does not map keys to lists."""
+def _open_signal(path: Path) -> Lists | None:
+    """Return a signal or a session index, ``None`` for an artifact that gives no lists."""
     try:
-        return Signal.open(str(path))
+        return open_lists(path)
     except ArtifactError:
         return None
 
@@ -122,7 +123,7 @@ def _compare_catalogs(old: Catalog, new: Catalog, limit: int) -> ItemsChange:
 
 
 def _compare_signals(
-    before: tuple[Signal, Catalog], after: tuple[Signal, Catalog], k: int, limit: int
+    before: tuple[Lists, Catalog], after: tuple[Lists, Catalog], k: int, limit: int
 ) -> SignalChange:
     old_keys, new_keys = _keys(*before), _keys(*after)
     both = [key for key in old_keys if key in new_keys]
@@ -156,9 +157,12 @@ def _compare_signals(
     )
 
 
-def _keys(signal: Signal, catalog: Catalog) -> dict[str, None]:
-    """Return the keys whose lists hold anything, in order."""
-    names = _item_ids(catalog) if signal.key_type == "item" else _string_keys(signal)
+def _keys(signal: Lists, catalog: Catalog) -> dict[str, None]:
+    """Return the keys whose lists hold anything, in order; of a session index, the items of sessions."""
+    if isinstance(signal, Signal) and signal.key_type != "item":
+        names = _string_keys(signal)
+    else:
+        names = _item_ids(catalog)
     return {name: None for name, length in zip(names, signal.list_lengths(), strict=True) if length}
 
 
@@ -171,5 +175,5 @@ def _item_ids(catalog: Catalog) -> Iterator[str]:
     return (catalog.item_at(ordinal).item_id for ordinal in range(catalog.n_items))
 
 
-def _top(signal: Signal, catalog: Catalog, key: str, k: int) -> list[str]:
+def _top(signal: Lists, catalog: Catalog, key: str, k: int) -> list[str]:
     return [item_id for item_id, _ in signal.ranked(catalog, key, k) or ()]

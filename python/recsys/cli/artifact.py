@@ -71,15 +71,16 @@ def neighbors(
     item
         The item's id.
     signal
-        An item-keyed signal (default: co-visitation of the data folder).
+        An item-keyed signal or a session index, which is searched for a session of the item (default:
+        co-visitation of the data folder).
     k
         How many to show.
     """
-    from recsys._native import Catalog, Signal
-    from recsys.artifacts.inspect import ranked_items
+    from recsys._native import Catalog
+    from recsys.artifacts.inspect import open_lists, ranked_items
 
     catalog = Catalog.open(str(place.catalog_file))
-    found = ranked_items(Signal.open(str(signal or place.file("cooc"))), catalog, item, k)
+    found = ranked_items(open_lists(signal or place.file("cooc")), catalog, item, k)
     if json:
         print_json(found)
         return
@@ -121,7 +122,7 @@ def popular(
 
 @app.command
 def inspect(path: Path, *, catalog: Path | None = None, k: Limit = 10, json: JsonFlag = False) -> None:
-    """Show what a catalog or a signal holds: counts, top entries, distribution.
+    """Show what a catalog, a signal or a session index holds: counts, top entries, distribution.
 
     Parameters
     ----------
@@ -132,8 +133,8 @@ def inspect(path: Path, *, catalog: Path | None = None, k: Limit = 10, json: Jso
     k
         How many entries of a list to show.
     """
-    from recsys._native import Catalog
-    from recsys.artifacts.inspect import inspect_catalog, inspect_signal, open_artifact
+    from recsys._native import Catalog, SessionIndex
+    from recsys.artifacts.inspect import inspect_catalog, inspect_sessions, inspect_signal, open_artifact
 
     artifact = open_artifact(path)
     if isinstance(artifact, Catalog):
@@ -145,6 +146,17 @@ def inspect(path: Path, *, catalog: Path | None = None, k: Limit = 10, json: Jso
         print_table(("attribute", "filled %"), [(name, 100 * share) for name, share in items.filled.items()])
         print_table(("tag", "items"), items.top_tags)
         return
+    if isinstance(artifact, SessionIndex):
+        found = inspect_sessions(artifact)
+        if json:
+            print_json(found)
+            return
+        print(
+            f"{found.kind}: {found.sessions:,} sessions of {found.items:,} items, {found.entries:,} entries"
+        )
+        print_table(("items of sessions", "items"), list(found.session_lengths.items()))
+        print_table(("sessions of items", "sessions"), list(found.list_lengths.items()))
+        return
     beside = catalog or path.with_name("catalog.rsa")
     of_catalog = Catalog.open(str(beside)) if catalog is not None or beside.is_file() else None
     summary = inspect_signal(artifact, of_catalog, limit=k)
@@ -153,8 +165,8 @@ def inspect(path: Path, *, catalog: Path | None = None, k: Limit = 10, json: Jso
         return
     print(f"{summary.kind}: {summary.keys:,} {summary.key_type} keys, {summary.entries:,} entries")
     print_table(("length of lists", "items"), list(summary.list_lengths.items()))
-    for key, found in summary.top.items():
-        _print_items(found, title=f"{summary.key_type} {key}")
+    for key, ranked in summary.top.items():
+        _print_items(ranked, title=f"{summary.key_type} {key}")
 
 
 @app.command

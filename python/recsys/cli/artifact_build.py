@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 app = cyclopts.App(name="build", help="Build a catalog or a signal from input files.")
 for _kind, _help in (
     ("session_seq", "Build session sequences: what comes after an item in a session, the sooner the better."),
+    ("session_knn", "Build the session index: past sessions, searched for those like the current one."),
     ("content_sim", "Build likeness of items by tags, brand, category and title: cosine of TF-IDF."),
     ("implicit", "Build the items of each user, from what the user has taken."),
 ):

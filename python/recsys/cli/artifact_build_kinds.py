@@ -124,6 +124,48 @@ def session_seq(
     show_report(report, as_json=json)
 
 
+def session_knn(
+    paths: Paths,
+    *,
+    catalog: Path,
+    out: Path,
+    sessions_per_item: Count = 2000,
+    max_items_per_session: Annotated[int, Parameter(validator=Number(gte=2, lte=2**31))] = 200,
+    reading: InputOptions = NO_INPUT,
+    selection: SelectionOptions = _ALL,
+    resources: Resources = _RESOURCES,
+    json: JsonFlag = False,
+) -> None:
+    """Build the session index: past sessions, searched at request time for those like the current one.
+
+    Parameters
+    ----------
+    catalog
+        The catalog that the items belong to.
+    out
+        The file to write.
+    sessions_per_item
+        How many of its latest sessions an item keeps; a search looks at no more.
+    max_items_per_session
+        Longer sessions are sampled down to this, the same way every time.
+    """
+    from recsys._native import Catalog
+    from recsys.pipelines.build.request import parse_size
+    from recsys.pipelines.build.session_knn import SessionKnnOptions, build_session_knn
+
+    options = SessionKnnOptions(
+        sessions_per_item=sessions_per_item,
+        max_items_per_session=max_items_per_session,
+        selection=select_rows(selection),
+        memory_bytes=parse_size(resources.memory),
+        threads=resources.threads,
+    )
+    with progress() as begin:
+        given = build_input(paths, out, reading, begin, catalog=catalog)
+        report = build_session_knn(Catalog.open(str(catalog)), given, out, options)
+    show_report(report, as_json=json)
+
+
 def content_sim(
     *,
     catalog: Path,

@@ -75,7 +75,7 @@ def export(
 
     JSON is for popularity (one segment), cooc, implicit and session_seq (by user) signals, and of a
     catalog it holds the items' tags. The Parquet table (key, item_id, score) is for any signal; `pack`
-    reads it back.
+    reads it back. A session index (session_knn) has neither form.
 
     Parameters
     ----------
@@ -85,12 +85,15 @@ def export(
         The file to write.
     """
     from recsys._native import Catalog as MappedCatalog
+    from recsys._native import SessionIndex
     from recsys.artifacts.export_json import export_catalog, export_signal
     from recsys.artifacts.inspect import open_artifact
     from recsys.pipelines.build.pack import unpack_signal
     from recsys.pipelines.build.request import refuse_overwriting
 
     artifact = open_artifact(path)
+    if isinstance(artifact, SessionIndex):
+        raise UsageError(f"{path}: a session index is searched and has no lists to export; build it anew")
     refuse_overwriting(out, [path])
     out.parent.mkdir(parents=True, exist_ok=True)
     is_table = out.suffix == ".parquet"

@@ -20,8 +20,8 @@ from recsys.contracts.http import MAX_K, Name, Weight
 from recsys.contracts.pipeline import PipelineSettings
 from recsys.contracts.rules import SegmentName
 
-Mode = Literal["popularity", "cooc", "implicit", "session_seq", "content_sim", "blend"]
-SignalName = Literal["popularity", "cooc", "implicit", "session_seq", "content_sim"]
+Mode = Literal["popularity", "cooc", "implicit", "session_seq", "content_sim", "session_knn", "blend"]
+SignalName = Literal["popularity", "cooc", "implicit", "session_seq", "content_sim", "session_knn"]
 WeightGroup = Literal["pop", "cooc", "emb"]
 Normalizer = Literal["saturating", "max", "none"]
 LadderRung = Literal["segment", "surface_default", "tenant_default", "popularity", "newest"]
@@ -30,6 +30,7 @@ WEIGHT_GROUPS: dict[SignalName, WeightGroup] = {
     "popularity": "pop",
     "cooc": "cooc",
     "session_seq": "cooc",
+    "session_knn": "cooc",
     "implicit": "emb",
     "content_sim": "emb",
 }
@@ -100,6 +101,18 @@ class SessionAnchors(Struct, frozen=True, forbid_unknown_fields=True):
     ttl_minutes: Annotated[float, Meta(gt=0.0, le=60.0)] = 30.0
 
 
+class SessionKnn(Struct, frozen=True, forbid_unknown_fields=True):
+    """How past sessions like the current one are found, for the signal ``session_knn``.
+
+    The current session is the ``last_items`` latest anchors. Of the ``recent_sessions`` latest past sessions
+    that share one of them, the ``neighbors`` most similar ones vote.
+    """
+
+    recent_sessions: Annotated[int, Meta(ge=1, le=100_000)] = 500
+    neighbors: Annotated[int, Meta(ge=1, le=100_000)] = 100
+    last_items: Annotated[int, Meta(ge=1, le=9)] = 3
+
+
 class RankingSettings(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, kw_only=True):
     """One layer of settings; ``None`` leaves the layer below as it is.
 
@@ -121,6 +134,7 @@ class RankingSettings(Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
     seen: SeenPolicy | None = None
     exploration: Exploration | None = None
     session_anchors: SessionAnchors | None = None
+    session_knn: SessionKnn | None = None
 
 
 class SurfaceSettings(
@@ -197,6 +211,7 @@ class Ranking(Struct, frozen=True, kw_only=True):
     seen: SeenPolicy = SeenPolicy()
     exploration: Exploration | None = None
     session_anchors: SessionAnchors | None = None
+    session_knn: SessionKnn = SessionKnn()
 
 
 def parse_config(data: bytes) -> TenantConfig:

@@ -73,6 +73,13 @@ class SessionSeqSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     max_items_per_session: Annotated[int, Meta(ge=2, le=2**31)] = 200
 
 
+class SessionKnnSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Past sessions to be searched: how many of the latest an item keeps."""
+
+    sessions_per_item: Count = 2000
+    max_items_per_session: Annotated[int, Meta(ge=2, le=2**31)] = 200
+
+
 class ContentSimSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Likeness by content; commoner terms than ``max_share`` (and 100 items) are left out."""
 
@@ -102,6 +109,7 @@ class PipelineSettings(Struct, frozen=True, omit_defaults=True, forbid_unknown_f
     popularity: PopularitySettings = PopularitySettings()
     cooc: CoocSettings = CoocSettings()
     session_seq: SessionSeqSettings = SessionSeqSettings()
+    session_knn: SessionKnnSettings = SessionKnnSettings()
     content_sim: ContentSimSettings = ContentSimSettings()
     implicit: ImplicitSettings = ImplicitSettings()
     gates: GateSettings = GateSettings()

@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from recsys._native import Catalog, Signal, SignalPacker
 from recsys.artifacts.cache import ArtifactCache
+from recsys.artifacts.inspect import open_lists
 from recsys.artifacts.publish import check_files, entry_of
 from recsys.artifacts.registry import Registry, artifact_key, manifest_key
 from recsys.contracts.manifest import CATALOG, Manifest, give_version, write_manifest
@@ -130,8 +131,9 @@ def _twin(
 
 def _without_key(path: Path, catalog_path: Path, pseudonym: str, out: Path) -> Path | None:
     """Write a signal without one of its keys; return ``None`` when it does not have it."""
-    signal = Signal.open(str(path))
-    if signal.key_type != "user":
+    signal = open_lists(path)
+    # A session index has neither users nor the ids of sessions.
+    if not isinstance(signal, Signal) or signal.key_type != "user":
         return None
     catalog = Catalog.open(str(catalog_path))
     if signal.ranked(catalog, pseudonym, 1) is None:

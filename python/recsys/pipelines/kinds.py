@@ -20,6 +20,7 @@ from recsys.pipelines.build.implicit import ImplicitOptions, build_implicit
 from recsys.pipelines.build.interactions import Selection
 from recsys.pipelines.build.popularity import PopularityOptions, build_popularity
 from recsys.pipelines.build.request import BuildInput, BuildReport
+from recsys.pipelines.build.session_knn import SessionKnnOptions, build_session_knn
 from recsys.pipelines.build.session_seq import SessionSeqOptions, build_session_seq
 from recsys.pipelines.build.users import Users
 
@@ -101,6 +102,20 @@ def _session_seq(
     return build_session_seq(catalog, given, out, options)
 
 
+def _session_knn(
+    catalog: Catalog, given: BuildInput, out: Path, settings: PipelineSettings, resources: Resources
+) -> BuildReport:
+    chosen = settings.session_knn
+    options = SessionKnnOptions(
+        sessions_per_item=chosen.sessions_per_item,
+        max_items_per_session=chosen.max_items_per_session,
+        selection=Selection(event_weights=settings.event_weights),
+        memory_bytes=resources.memory_bytes,
+        threads=resources.threads,
+    )
+    return build_session_knn(catalog, given, out, options)
+
+
 def _content_sim(
     catalog: Catalog, given: BuildInput, out: Path, settings: PipelineSettings, resources: Resources
 ) -> BuildReport:
@@ -138,6 +153,7 @@ KINDS: dict[str, BuildKind] = {
     "popularity": BuildKind(_popularity, lambda settings: settings.popularity),
     "cooc": BuildKind(_cooc, lambda settings: settings.cooc),
     "session_seq": BuildKind(_session_seq, lambda settings: settings.session_seq),
+    "session_knn": BuildKind(_session_knn, lambda settings: settings.session_knn),
     "content_sim": BuildKind(_content_sim, lambda settings: settings.content_sim),
     "implicit": BuildKind(_implicit, lambda settings: settings.implicit, needs=("cooc",), by_user=True),
 }

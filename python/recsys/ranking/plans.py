@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
-from recsys._native import Catalog, Plan, RuleSet, Rung, Signal, Source
+from recsys._native import Catalog, Plan, RuleSet, Rung, SessionIndex, Signal, Source
 from recsys.contracts.config import WEIGHT_GROUPS, Mode, Ranking, SignalName
 from recsys.contracts.http import DEFAULT_SEGMENT
 
@@ -16,8 +16,12 @@ MODE_SIGNALS: dict[Mode, tuple[SignalName, ...]] = {
     "implicit": ("implicit",),
     "session_seq": ("session_seq",),
     "content_sim": ("content_sim",),
-    "blend": ("popularity", "cooc", "implicit", "session_seq", "content_sim"),
+    "session_knn": ("session_knn",),
+    "blend": ("popularity", "cooc", "implicit", "session_seq", "content_sim", "session_knn"),
 }
+
+AnySignal = Signal | SessionIndex
+"""What a mode ranks by: lists made before, or sessions that are searched at request time."""
 
 
 class CompiledPlan(Struct, frozen=True):
@@ -35,7 +39,7 @@ class CompiledPlan(Struct, frozen=True):
 
 def compile_plan(
     catalog: Catalog,
-    signals: Mapping[SignalName, Signal],
+    signals: Mapping[SignalName, AnySignal],
     ranking: Ranking,
     *,
     mode: Mode,
@@ -46,14 +50,7 @@ def compile_plan(
     asked = MODE_SIGNALS[mode]
     required = ("popularity", "cooc") if mode == "blend" else asked
     sources = [
-        Source(
-            name,
-            signals[name],
-            key=segment if signals[name].key_type == "segment" else None,
-            weight=getattr(ranking.weights, WEIGHT_GROUPS[name]) if mode == "blend" else 1.0,
-            weight_group=WEIGHT_GROUPS[name],
-            normalizer=ranking.normalizer,
-        )
+        _build_source(name, signals[name], ranking, segment, is_blend=mode == "blend")
         for name in asked
         if name in signals
     ]
@@ -71,7 +68,36 @@ def compile_plan(
     return CompiledPlan(plan, mode, tuple(name for name in required if name not in signals), ranking)
 
 
-def _build_ladder(catalog: Catalog, popularity: Signal | None, ranking: Ranking, segment: str) -> list[Rung]:
+def _build_source(
+    name: SignalName, signal: AnySignal, ranking: Ranking, segment: str, *, is_blend: bool
+) -> Source:
+    group = WEIGHT_GROUPS[name]
+    weight = getattr(ranking.weights, group) if is_blend else 1.0
+    if isinstance(signal, SessionIndex):
+        found_by = ranking.session_knn
+        return Source.of_sessions(
+            name,
+            signal,
+            recent_sessions=found_by.recent_sessions,
+            neighbors=found_by.neighbors,
+            last_items=found_by.last_items,
+            weight=weight,
+            weight_group=group,
+            normalizer=ranking.normalizer,
+        )
+    return Source(
+        name,
+        signal,
+        key=segment if signal.key_type == "segment" else None,
+        weight=weight,
+        weight_group=group,
+        normalizer=ranking.normalizer,
+    )
+
+
+def _build_ladder(
+    catalog: Catalog, popularity: AnySignal | None, ranking: Ranking, segment: str
+) -> list[Rung]:
     """Return the rungs that can give items: each list of popularity stands once, under its first name.
 
     A tenant file has no signal that is shared by surfaces, so the tenant's default is the surface's.
@@ -83,7 +109,7 @@ def _build_ladder(catalog: Catalog, popularity: Signal | None, ranking: Ranking,
             rungs.append(Rung.newest(name))
             continue
         key = segment if name == "segment" else DEFAULT_SEGMENT
-        if popularity is None or key in stood or popularity.ranked(catalog, key, 1) is None:
+        if not isinstance(popularity, Signal) or key in stood or popularity.ranked(catalog, key, 1) is None:
             continue
         stood.add(key)
         rungs.append(Rung.of_signal(name, popularity, key))

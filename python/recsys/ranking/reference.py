@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from recsys.ranking.reference_sessions import Sessions
+
 Ranking = Sequence[tuple[str, float]]
 
 
@@ -36,7 +38,7 @@ class Item:
 
 @dataclass(frozen=True)
 class Source:
-    """One signal in a mode: ``lists`` by key, each best first."""
+    """One signal in a mode: ``lists`` by key, each best first, or past ``sessions``."""
 
     name: str
     lists: Mapping[str, Ranking]
@@ -45,6 +47,7 @@ class Source:
     weight_group: Literal["pop", "cooc", "emb"]
     normalizer: Literal["saturating", "max", "none"] = "saturating"
     key: str | None = None
+    sessions: Sessions | None = None
 
 
 @dataclass(frozen=True)
@@ -128,6 +131,8 @@ class _Ranker:
         return self.request.damping is None and item in self.request.seen
 
     def raws(self, source: Source) -> dict[str, float]:
+        if source.sessions is not None:
+            return source.sessions.raws(self.anchors)
         if source.key_type != "item":
             key = source.key if source.key_type == "segment" else self.request.user
             return {} if key is None else dict(source.lists.get(key, ()))

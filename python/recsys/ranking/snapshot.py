@@ -17,13 +17,13 @@ from typing import get_args
 from msgspec import Struct
 
 from recsys import __version__
-from recsys._native import Catalog, Signal
+from recsys._native import Catalog, SessionIndex, Signal
 from recsys.contracts.config import Mode, SignalName, TenantConfig, fresh_popularity_of, resolve_ranking
 from recsys.contracts.documents import canonical_json, version_of
 from recsys.contracts.errors import ArtifactError
 from recsys.contracts.http import DEFAULT_SEGMENT
 from recsys.contracts.rules import Rule, rules_in_scope, window_boundaries
-from recsys.ranking.plans import CompiledPlan, compile_plan
+from recsys.ranking.plans import AnySignal, CompiledPlan, compile_plan
 from recsys.ranking.provenance import Provenance, Versions
 from recsys.ranking.rules import RuleTargets, resolve_rules
 
@@ -176,19 +176,19 @@ class Snapshot:
         if self.surface in self.config.surfaces:
             known.update(self.config.surfaces[self.surface].segments)
         popularity = self.signals.get("popularity")
-        if popularity is not None:
+        if isinstance(popularity, Signal):
             for offset in range(0, popularity.n_keys, _KEYS_PER_READ):
                 known.update(popularity.keys(offset, _KEYS_PER_READ))
         return frozenset(known)
 
 
-def _open_signals(catalog: Catalog, artifacts: Mapping[str, Path]) -> dict[SignalName, Signal]:
-    signals: dict[SignalName, Signal] = {}
+def _open_signals(catalog: Catalog, artifacts: Mapping[str, Path]) -> dict[SignalName, AnySignal]:
+    signals: dict[SignalName, AnySignal] = {}
     for name in _SIGNAL_NAMES:
         path = artifacts.get(name)
         if path is None:
             continue
-        signal = Signal.open(str(path))
+        signal: AnySignal = SessionIndex.open(str(path)) if name == "session_knn" else Signal.open(str(path))
         if signal.ids_digest != catalog.ids_digest:
             raise ArtifactError(f"{path}: belongs to another catalog than {artifacts[CATALOG]}")
         if signal.kind != name:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from recsys._native import Signal
 from recsys.service.settings import DEFAULT_TENANT
 from recsys.service.state import State
 from recsys.service.tenants import ServedTenant
@@ -29,7 +30,7 @@ def _popular_item(tenant: ServedTenant) -> tuple[str, str]:
     """Return a surface and a popular item of it that has neighbours, else its first item."""
     surface, snapshot = next(iter(tenant.snapshots.items()))
     popularity, cooc = snapshot.signals.get("popularity"), snapshot.signals.get("cooc")
-    if popularity is not None:
+    if isinstance(popularity, Signal):
         for key in popularity.keys(0, 1):
             for item_id, _ in popularity.ranked(snapshot.catalog, key, 100) or []:
                 if cooc is None or cooc.ranked(snapshot.catalog, item_id, 1):

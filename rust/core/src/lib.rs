@@ -2,7 +2,7 @@
 //!
 //! Every file is an [`format::Artifact`]: a checked header, a table of checksummed sections and a JSON metadata block.
 //! [`catalog::Catalog`] gives items their ordinals and attributes; [`signal::Signal`] maps a key to a ranked list of
-//! (ordinal, score). Builders write, readers read, and nothing changes a file once it has its name.
+//! (ordinal, score); [`sessions::SessionIndex`] keeps past sessions, to be searched at request time. Builders write, readers read, and nothing changes a file once it has its name.
 #![deny(unsafe_code)]
 
 #[cfg(target_endian = "big")]
@@ -21,6 +21,7 @@ pub mod format;
 pub mod mapping;
 pub mod pseudonym;
 pub mod rank;
+pub mod sessions;
 pub mod signal;
 pub mod strings;
 mod verify;

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::catalog::Catalog;
 use crate::error::{Error, Result};
 use crate::format::{Artifact, Type, file_sha256};
+use crate::sessions::SessionIndex;
 use crate::signal::Signal;
 
 /// Checks every byte of an artifact of any type; gives `{path, type, bytes, sha256, sections: [{name, bytes, checksum}],
@@ -19,10 +20,13 @@ pub fn verify(path: &Path) -> Result<Value> {
     } else if code == Type::Signal as u32 {
         Signal::open(path)?.verify()?;
         Type::Signal.name()
+    } else if code == Type::Sessions as u32 {
+        SessionIndex::open(path)?.verify()?;
+        Type::Sessions.name()
     } else {
         return Err(Error::WrongType {
             path: path.to_owned(),
-            expected: "catalog or signal",
+            expected: "catalog, signal or session index",
             found: Type::describe(code),
         });
     };

@@ -7,6 +7,7 @@ mod support;
 use std::path::{Path, PathBuf};
 
 use recsys_core::catalog::Catalog;
+use recsys_core::sessions::SessionIndex;
 use recsys_core::signal::Signal;
 
 fn golden(name: &str) -> PathBuf {
@@ -37,7 +38,7 @@ fn the_bytes_of_a_catalog_are_those_of_version_1() {
 }
 
 #[test]
-fn the_bytes_of_signals_are_those_of_version_1() {
+fn the_bytes_of_signals_and_of_a_session_index_are_those_of_version_1() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("catalog");
     support::write_catalog(&path).unwrap();
@@ -47,6 +48,9 @@ fn the_bytes_of_signals_are_those_of_version_1() {
     });
     compare("popularity.v1.bin", |path| {
         support::write_popularity(path, &catalog).unwrap();
+    });
+    compare("sessions.v1.bin", |path| {
+        support::write_sessions(path, &catalog).unwrap();
     });
 }
 
@@ -67,4 +71,10 @@ fn committed_files_open_verify_and_belong_together() {
         let report = recsys_core::verify(&golden(name)).unwrap();
         assert_eq!(report["type"], "signal");
     }
+    let index = SessionIndex::open(&golden("sessions.v1.bin")).unwrap();
+    index.verify().unwrap();
+    index.check_catalog(&catalog).unwrap();
+    assert_eq!(index.items(2).unwrap(), [0, 1, 2]);
+    assert_eq!(index.sessions(2).unwrap(), [0, 1]);
+    assert_eq!(index.idf(0).unwrap(), 1.5f64.ln());
 }

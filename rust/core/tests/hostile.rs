@@ -6,13 +6,14 @@ mod support;
 use std::path::Path;
 
 use recsys_core::catalog::{Catalog, Row, build};
+use recsys_core::sessions::SessionIndex;
 use recsys_core::signal::Signal;
 use recsys_core::{Error, verify};
 
 /// Sections of which no byte can be another one while the rest stays as it is.
-const STRUCTURE: [&str; 11] = [
+const STRUCTURE: [&str; 15] = [
     "id.off", "id.dat", "id.idx", "itag.off", "itag", "tagi.off", "tagi", "newest", "key.idx",
-    "by.item", "by.score",
+    "by.item", "by.score", "ses.off", "ses.item", "item.off", "item.ses",
 ];
 
 fn samples(folder: &Path) -> Vec<(&'static str, Vec<u8>)> {
@@ -21,7 +22,8 @@ fn samples(folder: &Path) -> Vec<(&'static str, Vec<u8>)> {
     let catalog = Catalog::open(&path("catalog")).unwrap();
     support::write_neighbours(&path("neighbours"), &catalog).unwrap();
     support::write_popularity(&path("popularity"), &catalog).unwrap();
-    ["catalog", "neighbours", "popularity"]
+    support::write_sessions(&path("sessions"), &catalog).unwrap();
+    ["catalog", "neighbours", "popularity", "sessions"]
         .map(|name| (name, std::fs::read(path(name)).unwrap()))
         .into()
 }
@@ -156,6 +158,46 @@ fn a_score_that_is_not_finite_is_refused_when_it_is_used() {
 }
 
 #[test]
+fn numbers_of_sessions_and_frequencies_that_cannot_be_are_refused_when_they_are_used() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, bytes) = samples(folder.path()).remove(3);
+    let path = folder.path().join("hostile");
+    for (section, value, expected) in [
+        ("item.ses", 3, "item.ses: session 3 of 3 sessions"),
+        ("ses.item", 4, "ses.item: session 0 has item 4 of 4 items"),
+        ("item.ses", 2, "item.ses: session 2 comes after session 2"),
+    ] {
+        let mut damaged = bytes.clone();
+        let (_, start, _) = support::sections(&bytes)
+            .into_iter()
+            .find(|(name, ..)| name == section)
+            .unwrap();
+        damaged[start] = value;
+        support::reseal(&mut damaged);
+        std::fs::write(&path, &damaged).unwrap();
+        let error = support::use_everything(&path).unwrap_err().to_string();
+        assert!(error.contains(&format!("hostile: {expected}")), "{error}");
+        assert!(verify(&path).is_err());
+    }
+    for idf in [f64::NAN, f64::INFINITY] {
+        let mut damaged = bytes.clone();
+        let (_, start, _) = support::sections(&bytes)
+            .into_iter()
+            .find(|(name, ..)| name == "idf")
+            .unwrap();
+        damaged[start..start + 8].copy_from_slice(&idf.to_le_bytes());
+        support::reseal(&mut damaged);
+        std::fs::write(&path, &damaged).unwrap();
+        let error = support::use_everything(&path).unwrap_err().to_string();
+        assert!(
+            error.contains("hostile: idf: the one of item 0 is"),
+            "{error}"
+        );
+        assert!(verify(&path).is_err());
+    }
+}
+
+#[test]
 fn other_versions_types_and_catalogs_are_named() {
     let folder = tempfile::tempdir().unwrap();
     let files = samples(folder.path());
@@ -178,8 +220,14 @@ fn other_versions_types_and_catalogs_are_named() {
         Signal::open(&folder.path().join("catalog")),
         Err(Error::WrongType { .. })
     ));
+    for name in ["popularity", "sessions"] {
+        assert!(matches!(
+            Catalog::open(&folder.path().join(name)),
+            Err(Error::WrongType { .. })
+        ));
+    }
     assert!(matches!(
-        Catalog::open(&folder.path().join("popularity")),
+        SessionIndex::open(&folder.path().join("popularity")),
         Err(Error::WrongType { .. })
     ));
 
@@ -195,6 +243,9 @@ fn other_versions_types_and_catalogs_are_named() {
     .unwrap();
     let signal = Signal::open(&folder.path().join("popularity")).unwrap();
     let refused = signal.check_catalog(&Catalog::open(&other).unwrap());
+    assert!(matches!(refused, Err(Error::OtherCatalog { .. })));
+    let sessions = SessionIndex::open(&folder.path().join("sessions")).unwrap();
+    let refused = sessions.check_catalog(&Catalog::open(&other).unwrap());
     assert!(matches!(refused, Err(Error::OtherCatalog { .. })));
     assert!(matches!(
         Catalog::open(folder.path()),

@@ -5,10 +5,11 @@
 #[path = "../../core/tests/support/mod.rs"]
 mod support;
 
-const SAMPLES: [&[u8]; 3] = [
+const SAMPLES: [&[u8]; 4] = [
     include_bytes!("../../core/tests/golden/catalog.v1.bin"),
     include_bytes!("../../core/tests/golden/neighbours.v1.bin"),
     include_bytes!("../../core/tests/golden/popularity.v1.bin"),
+    include_bytes!("../../core/tests/golden/sessions.v1.bin"),
 ];
 
 libfuzzer_sys::fuzz_target!(|input: &[u8]| {

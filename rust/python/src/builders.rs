@@ -286,7 +286,8 @@ impl PyCoocBuilder {
         ts_ms: &Bound<'_, PyAny>,
         weights: &Bound<'_, PyAny>,
     ) -> PyResult<()> {
-        push_events(py, &self.builder, sessions, ordinals, ts_ms, weights)
+        let columns = [sessions, ordinals, ts_ms, weights];
+        push_events(py, &self.builder, builders::CoocBuilder::push, columns)
     }
 
     #[pyo3(signature = (path, *, metadata = "{}"))]

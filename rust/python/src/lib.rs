@@ -11,12 +11,13 @@ mod pseudonym;
 mod rank;
 mod ranked;
 mod scan;
+mod session_knn;
 mod session_seq;
 mod signal;
 
 use pyo3::prelude::*;
 
-/// The native extension: mapped catalogs and signals, their builders, and the ranker.
+/// The native extension: mapped catalogs, signals and session indexes, their builders, and the ranker.
 #[pymodule]
 fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add("FORMAT_VERSION", recsys_core::format::FORMAT_VERSION)?;
@@ -25,6 +26,7 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     builders::register(m)?;
     kinds::register(m)?;
     scan::register(m)?;
+    session_knn::register(m)?;
     session_seq::register(m)?;
     plan::register(m)?;
     pseudonym::register(m)?;

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use recsys_core::catalog::{Attribute, Catalog};
-use recsys_core::rank::{Group, ItemSet, Normalizer, Rules, Rung, Source};
+use recsys_core::rank::{Group, ItemSet, Neighbourhood, Normalizer, Origin, Rules, Rung, Source};
 use recsys_core::{Ordinal, Result};
 
 use crate::catalog::PyCatalog;
 use crate::guard::{held, run};
+use crate::session_knn::PySessionIndex;
 use crate::signal::PySignal;
 
 /// Adds this module's classes.
@@ -39,29 +40,64 @@ impl PySource {
         weight_group: &str,
         normalizer: &str,
     ) -> PyResult<Self> {
-        let group = match weight_group {
-            "pop" => Group::Pop,
-            "cooc" => Group::Cooc,
-            "emb" => Group::Emb,
-            other => return Err(unknown("weight_group", other, "pop, cooc or emb")),
-        };
-        let normalizer = match normalizer {
-            "saturating" => Normalizer::Saturating,
-            "max" => Normalizer::Max,
-            "none" => Normalizer::None,
-            other => return Err(unknown("normalizer", other, "saturating, max or none")),
-        };
-        Ok(Self {
-            inner: Source {
-                name,
-                signal: Arc::clone(&signal.inner),
-                key,
-                weight,
-                group,
-                normalizer,
-            },
-        })
+        let origin = Origin::Lists(Arc::clone(&signal.inner));
+        source(name, origin, key, weight, weight_group, normalizer)
     }
+
+    #[staticmethod]
+    #[pyo3(signature = (name, index, *, recent_sessions, neighbors, last_items, weight, weight_group,
+        normalizer="saturating"))]
+    #[allow(clippy::too_many_arguments)] // The settings of a source, by name.
+    fn of_sessions(
+        name: String,
+        index: &PySessionIndex,
+        recent_sessions: usize,
+        neighbors: usize,
+        last_items: usize,
+        weight: f64,
+        weight_group: &str,
+        normalizer: &str,
+    ) -> PyResult<Self> {
+        let neighbourhood = Neighbourhood {
+            recent_sessions,
+            neighbors,
+            last_items,
+        };
+        let origin = Origin::Sessions(Arc::clone(&index.inner), neighbourhood);
+        source(name, origin, None, weight, weight_group, normalizer)
+    }
+}
+
+fn source(
+    name: String,
+    origin: Origin,
+    key: Option<String>,
+    weight: f64,
+    weight_group: &str,
+    normalizer: &str,
+) -> PyResult<PySource> {
+    let group = match weight_group {
+        "pop" => Group::Pop,
+        "cooc" => Group::Cooc,
+        "emb" => Group::Emb,
+        other => return Err(unknown("weight_group", other, "pop, cooc or emb")),
+    };
+    let normalizer = match normalizer {
+        "saturating" => Normalizer::Saturating,
+        "max" => Normalizer::Max,
+        "none" => Normalizer::None,
+        other => return Err(unknown("normalizer", other, "saturating, max or none")),
+    };
+    Ok(PySource {
+        inner: Source {
+            name,
+            origin,
+            key,
+            weight,
+            group,
+            normalizer,
+        },
+    })
 }
 
 /// One rung of the ladder against empty lists.

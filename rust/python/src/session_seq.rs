@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use pyo3::prelude::*;
+use recsys_core::Result;
 use recsys_core::builders::{CoocBuilder, CoocParams, Limits, Normalization, Sequence};
 use recsys_core::catalog::Catalog;
 
@@ -77,7 +78,8 @@ impl PySessionSeqBuilder {
         ts_ms: &Bound<'_, PyAny>,
         weights: &Bound<'_, PyAny>,
     ) -> PyResult<()> {
-        push_events(py, &self.builder, sessions, ordinals, ts_ms, weights)
+        let columns = [sessions, ordinals, ts_ms, weights];
+        push_events(py, &self.builder, CoocBuilder::push, columns)
     }
 
     #[pyo3(signature = (path, *, metadata = "{}"))]
@@ -93,14 +95,15 @@ impl PySessionSeqBuilder {
     }
 }
 
-/// Hands columns of events to a builder, a chunk at a time.
-pub fn push_events(
+/// How a builder takes rows: session keys, ordinals, Unix milliseconds and weights.
+type Push<B> = fn(&mut B, &[u64], &[u32], &[i64], &[f32]) -> Result<()>;
+
+/// Hands columns of events (sessions, ordinals, times, weights) to a builder, a chunk at a time.
+pub fn push_events<B: Send>(
     py: Python<'_>,
-    builder: &Slot<CoocBuilder>,
-    sessions: &Bound<'_, PyAny>,
-    ordinals: &Bound<'_, PyAny>,
-    ts_ms: &Bound<'_, PyAny>,
-    weights: &Bound<'_, PyAny>,
+    builder: &Slot<B>,
+    push: Push<B>,
+    [sessions, ordinals, ts_ms, weights]: [&Bound<'_, PyAny>; 4],
 ) -> PyResult<()> {
     let keys = Column::<u64>::new("sessions", sessions)?;
     let items = Column::<u32>::new("ordinals", ordinals)?;
@@ -123,7 +126,7 @@ pub fn push_events(
             times.copy(start, CHUNK_ROWS)?,
             amounts.copy(start, CHUNK_ROWS)?,
         );
-        run(py, || builder.with(|b| b.push(&k, &i, &t, &w)))?;
+        run(py, || builder.with(|b| push(b, &k, &i, &t, &w)))?;
     }
     Ok(())
 }

@@ -8,8 +8,9 @@ from tempfile import TemporaryDirectory
 from typing import Literal
 
 from recsys._native import Catalog, CoocBuilder
-from recsys.pipelines.build.interactions import Selection, Tally, read_interactions, session_keys
+from recsys.pipelines.build.interactions import Selection, Tally
 from recsys.pipelines.build.request import BuildInput, BuildReport, metadata_of
+from recsys.pipelines.build.sessions import push_session_rows
 from recsys.pipelines.build.signals import require_window, signal_report
 
 Normalization = Literal["count", "cosine", "jaccard", "lift", "confidence"]
@@ -48,16 +49,7 @@ def build_cooc(catalog: Catalog, given: BuildInput, out: Path, options: CoocOpti
             scratch_dir=scratch,
             threads=options.threads,
         )
-        for rows in read_interactions(
-            catalog,
-            given,
-            options.selection,
-            tally,
-            stage="reading interactions",
-            strings=frozenset({"session_id"}),
-        ):
-            weights = rows.weights.astype("<f4")
-            builder.push(session_keys(rows).data, rows.ordinals.data, rows.ts_ms.data, weights.data)
+        push_session_rows(builder, catalog, given, options.selection, tally)
         window = require_window(tally)
         params: dict[str, object] = {
             "normalization": options.normalization,

@@ -1,10 +1,11 @@
 //! Builders: rows of interactions in, in any order and any batches; a signal out, always the same bytes.
 //!
-//! [`PopularityBuilder`] sums decayed weights per segment, [`CoocBuilder`] finds the items that share sessions or come after another, and
-//! [`SignalPacker`] takes lists that somebody else computed. [`strings`] turns Arrow string arrays into the numbers
+//! [`PopularityBuilder`] sums decayed weights per segment, [`CoocBuilder`] finds the items that share sessions or come
+//! after another, [`SessionKnnBuilder`] keeps the sessions themselves to be searched, and [`SignalPacker`] takes lists that
+//! somebody else computed. [`strings`] turns Arrow string arrays into the numbers
 //! that the builders work on. `docs/builders.md` has the formulas.
 //!
-//! The first two keep within [`Limits::memory_bytes`] by putting rows aside in unnamed scratch files ([`scratch`],
+//! The first three keep within [`Limits::memory_bytes`] by putting rows aside in unnamed scratch files ([`scratch`],
 //! [`partitions`]), which the system removes when the builder is finished, fails, is dropped or is killed. None of
 //! them lets the order of rows, the size of batches, the number of threads or the memory bound reach the result:
 //! sums are in whole numbers, or taken in an order that the content fixes.
@@ -16,7 +17,10 @@ mod metadata;
 mod pack;
 mod partitions;
 mod popularity;
+mod rows;
 mod scratch;
+mod session_knn;
+mod sessions;
 pub mod strings;
 mod users;
 
@@ -30,7 +34,11 @@ pub use content::{ContentParams, build_content_sim};
 pub use cooc::{CoocBuilder, CoocParams, Normalization, Sequence};
 pub use pack::SignalPacker;
 pub use popularity::{DEFAULT_SEGMENT, PopularityBuilder};
+pub use session_knn::{SessionKnnBuilder, SessionKnnParams};
 pub use users::{PSEUDONYM_BYTES, UserItemsBuilder, UserItemsParams};
+
+/// Smallest and largest weight of an event; between them no sum, product or quotient leaves the range of f32.
+pub const WEIGHTS: std::ops::RangeInclusive<f32> = 1e-6..=1e6;
 
 /// What a builder may use of the machine.
 #[derive(Clone, Debug)]

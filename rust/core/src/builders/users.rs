@@ -118,7 +118,7 @@ impl UserItemsBuilder {
                     self.n_items
                 )));
             }
-            if !super::cooc::WEIGHTS.contains(&weight) {
+            if !super::WEIGHTS.contains(&weight) {
                 return Err(Error::Build(format!(
                     "row {i}: weight {weight} is not 0 or from 1e-6 to 1e6"
                 )));

@@ -112,6 +112,24 @@ impl Catalog {
         &self.ids_digest
     }
 
+    /// Checks that the ordinals of the artifact `path` belong here, by the digest of ids and the number of items that it
+    /// names.
+    pub fn check_owner(&self, path: &Path, ids_digest: &str, item_count: usize) -> Result<()> {
+        if ids_digest != self.ids_digest {
+            return Err(Error::OtherCatalog {
+                path: path.to_owned(),
+                catalog: self.path().to_owned(),
+                expected: self.ids_digest.clone(),
+                found: ids_digest.to_owned(),
+            });
+        }
+        if item_count != self.len() {
+            let reason = format!("`n_items` is {item_count}, its catalog has {}", self.len());
+            return Err(Error::corrupt(path, "meta", reason));
+        }
+        Ok(())
+    }
+
     /// The metadata block.
     pub fn metadata(&self) -> &serde_json::Map<String, serde_json::Value> {
         self.artifact.metadata()

@@ -30,6 +30,8 @@ pub enum Type {
     Catalog = 1,
     /// Ranked lists by key.
     Signal = 2,
+    /// Past sessions and the items in them.
+    Sessions = 3,
 }
 
 impl Type {
@@ -38,12 +40,13 @@ impl Type {
         match self {
             Self::Catalog => "catalog",
             Self::Signal => "signal",
+            Self::Sessions => "session index",
         }
     }
 
     /// The word for a code read from a file, known or not.
     pub fn describe(code: u32) -> String {
-        [Self::Catalog, Self::Signal]
+        [Self::Catalog, Self::Signal, Self::Sessions]
             .into_iter()
             .find(|t| *t as u32 == code)
             .map_or_else(

@@ -1,10 +1,12 @@
-//! [`gather`]: the keys of a request become lists, the short ones candidates, the long ones streams.
+//! [`gather`]: the keys of a request become lists, the short ones candidates, the long ones streams; past sessions like
+//! the current one give candidates too.
 
-use super::plan::{Normalizer, Plan, Source};
+use super::plan::{Normalizer, Origin, Plan, Source};
+use super::sessions::Neighbours;
 use super::stream::{STREAM_OVER, Stream};
 use super::table::Table;
 use crate::error::Result;
-use crate::signal::{KeyType, List, Scores};
+use crate::signal::{KeyType, List, Scores, Signal};
 use crate::{NONE, Ordinal};
 
 /// Who the request is about, resolved.
@@ -31,24 +33,36 @@ pub fn gather<'p>(
     weights: &[f64],
     subject: &Subject<'_>,
     table: &mut Table,
+    neighbours: &mut Neighbours,
 ) -> Result<Gathered<'p>> {
     let mut lists: Vec<(usize, f64, List<'p>)> =
         Vec::with_capacity(subject.anchors.len() + plan.sources.len());
     let mut streams = Vec::new();
     let mut source_keys = vec![(0, 0); plan.sources.len()];
+    let mut searches = Vec::new();
+    neighbours.clear();
     for (s, source) in plan
         .sources
         .iter()
         .enumerate()
         .filter(|(s, _)| weights[*s] > 0.0)
     {
-        if source.signal.key_type() == KeyType::Item {
+        let signal = match &source.origin {
+            Origin::Lists(signal) => signal,
+            Origin::Sessions(index, neighbourhood) => {
+                let search = neighbours.search(index, *neighbourhood, subject.anchors)?;
+                source_keys[s] = search.keys;
+                searches.push((s, search));
+                continue;
+            }
+        };
+        if signal.key_type() == KeyType::Item {
             let before = lists.len();
             let mut factor = 1.0;
-            source.signal.touch_rows(subject.anchors);
+            signal.touch_rows(subject.anchors);
             for anchor in subject.anchors {
                 if *anchor != NONE {
-                    let list = source.signal.list(*anchor)?;
+                    let list = signal.list(*anchor)?;
                     if !list.is_empty() {
                         lists.push((s, factor, list));
                     }
@@ -58,12 +72,12 @@ pub fn gather<'p>(
             source_keys[s] = (subject.anchors.len(), lists.len() - before);
             continue;
         }
-        let asked = source.signal.key_type() == KeyType::Segment || subject.user.is_some();
-        let key = fixed_key(plan, s, source, subject)?;
+        let asked = signal.key_type() == KeyType::Segment || subject.user.is_some();
+        let key = fixed_key(plan, s, signal, subject)?;
         source_keys[s] = (usize::from(asked), usize::from(key.is_some()));
         let Some(key) = key else { continue };
-        let list = source.signal.list(key)?;
-        match source.signal.by_item(key)? {
+        let list = signal.list(key)?;
+        match signal.by_item(key)? {
             Some(by_item) if list.len() > STREAM_OVER => {
                 streams.push(Stream::new(s, list, by_item, plan.boosted_ranks(s))?)
             }
@@ -73,7 +87,11 @@ pub fn gather<'p>(
 
     table.reset(
         plan.sources.len(),
-        lists.iter().map(|(.., list)| list.len()).sum(),
+        lists.iter().map(|(.., list)| list.len()).sum::<usize>()
+            + searches
+                .iter()
+                .map(|(_, search)| search.entries)
+                .sum::<usize>(),
     );
     // Where the lists are in memory is all over the file: a look at every line of all of them before any is read item
     // by item lets the processor wait for many at once.
@@ -93,6 +111,9 @@ pub fn gather<'p>(
                 table.add_list(*s, *factor, list.items(), scores.iter().copied());
             }
         }
+    }
+    for (s, search) in &searches {
+        neighbours.vote(search, *s, subject.anchors, table)?;
     }
     Ok(Gathered {
         streams,
@@ -118,10 +139,10 @@ pub fn maxima(plan: &Plan, table: &Table, streams: &[Stream<'_>]) -> Vec<f64> {
     plan.sources.iter().enumerate().map(largest).collect()
 }
 
-fn fixed_key(plan: &Plan, s: usize, source: &Source, subject: &Subject<'_>) -> Result<Option<u32>> {
-    match (source.signal.key_type(), subject.user) {
+fn fixed_key(plan: &Plan, s: usize, signal: &Signal, subject: &Subject<'_>) -> Result<Option<u32>> {
+    match (signal.key_type(), subject.user) {
         (KeyType::Segment, _) => Ok(plan.segment_keys[s]),
-        (KeyType::User, Some(user)) => source.signal.key(user),
+        (KeyType::User, Some(user)) => signal.key(user),
         _ => Ok(None),
     }
 }

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use super::sessions::Neighbourhood;
 use super::sets::ItemSet;
 use super::stream::STREAM_OVER;
 use crate::Ordinal;
 use crate::catalog::Catalog;
 use crate::error::{Error, Result};
+use crate::sessions::SessionIndex;
 use crate::signal::{KeyType, Signal};
 
 /// Most sources of a plan: one bit each in an item's `found_by`.
@@ -52,13 +54,22 @@ pub enum Group {
     Emb,
 }
 
+/// Where a source has its values from.
+#[derive(Clone, Debug)]
+pub enum Origin {
+    /// Lists that were computed before.
+    Lists(Arc<Signal>),
+    /// Past sessions like the current one, which is the latest anchors.
+    Sessions(Arc<SessionIndex>, Neighbourhood),
+}
+
 /// One signal in a mode.
 #[derive(Clone, Debug)]
 pub struct Source {
     /// Its name in reasons and explanations.
     pub name: String,
-    /// Where its lists are.
-    pub signal: Arc<Signal>,
+    /// Where its values are from.
+    pub origin: Origin,
     /// The segment, for a segment-keyed signal; others take their keys from the request.
     pub key: Option<String>,
     /// Factor of its normalised value, at least 0.
@@ -193,7 +204,7 @@ impl Plan {
             .iter()
             .zip(&segment_keys)
             .map(|(source, key)| match key {
-                Some(key) => boosted_ranks(&source.signal, *key, &rules, catalog.len()),
+                Some(key) => boosted_ranks(source, *key, &rules, catalog.len()),
                 None => Ok(None),
             })
             .collect::<Result<_>>()?;
@@ -251,11 +262,14 @@ fn raising(rules: &Rules) -> impl Iterator<Item = &ItemSet> {
 /// The ranks of the boosted items on a list that will be streamed; `None` for one that will not, without boosts, and
 /// for more of them than are worth their memory.
 fn boosted_ranks(
-    signal: &Signal,
+    source: &Source,
     key: u32,
     rules: &Rules,
     catalog_len: usize,
 ) -> Result<Option<Vec<u32>>> {
+    let Origin::Lists(signal) = &source.origin else {
+        return Ok(None);
+    };
     let list = signal.list(key)?;
     if list.len() <= STREAM_OVER
         || raising(rules).next().is_none()
@@ -274,21 +288,31 @@ fn boosted_ranks(
 }
 
 fn check_source(catalog: &Catalog, source: &Source) -> Result<Option<u32>> {
-    source.signal.check_catalog(catalog)?;
     if !(source.weight.is_finite() && source.weight >= 0.0) {
         return Err(Error::Plan(format!(
             "weight of source {}: {} is not a number >= 0",
             source.name, source.weight
         )));
     }
-    match (source.signal.key_type(), &source.key) {
-        (KeyType::Segment, Some(key)) => source.signal.key(key),
-        (KeyType::Segment, None) => Err(Error::Plan(format!(
+    let segmented = match &source.origin {
+        Origin::Sessions(index, neighbourhood) => {
+            index.check_catalog(catalog)?;
+            neighbourhood.check(&source.name)?;
+            None
+        }
+        Origin::Lists(signal) => {
+            signal.check_catalog(catalog)?;
+            Some(signal).filter(|signal| signal.key_type() == KeyType::Segment)
+        }
+    };
+    match (segmented, &source.key) {
+        (Some(signal), Some(key)) => signal.key(key),
+        (Some(_), None) => Err(Error::Plan(format!(
             "source {}: a segment-keyed signal needs a key",
             source.name
         ))),
-        (_, None) => Ok(None),
-        (_, Some(_)) => Err(Error::Plan(format!(
+        (None, None) => Ok(None),
+        (None, Some(_)) => Err(Error::Plan(format!(
             "source {}: only a segment-keyed signal takes a key",
             source.name
         ))),

@@ -14,6 +14,7 @@ use super::request::{Drop, Ranked, RankedItem, Request};
 use super::resolve::{distinct_anchors, weights};
 use super::scorer::Scorer;
 use super::seen::Seen;
+use super::sessions::Neighbours;
 use super::sets::OrdinalSet;
 use super::stream::STREAM_OVER;
 use super::table::Table;
@@ -28,6 +29,7 @@ const PULLED_PER_ITEM: usize = 2;
 #[derive(Debug, Default)]
 struct Scratch {
     table: Table,
+    neighbours: Neighbours,
     sets: FilterSets,
     chosen: OrdinalSet,
 }
@@ -56,7 +58,7 @@ fn rank(plan: &Plan, request: &Request<'_>, scratch: &mut Scratch) -> Result<Ran
         user: request.user,
     };
     let table = &mut scratch.table;
-    let gathered = gather(plan, &weights, &subject, table)?;
+    let gathered = gather(plan, &weights, &subject, table, &mut scratch.neighbours)?;
     let candidates = if request.explain {
         per_source(plan, table)
     } else {

@@ -3,6 +3,7 @@
 use super::plan::Plan;
 use super::sets::spread;
 use crate::Ordinal;
+use crate::error::Result;
 
 const EMPTY: u64 = u64::MAX;
 
@@ -98,6 +99,21 @@ impl Table {
             column[position] += factor * score;
             found_by[position] |= 1 << source;
         }
+    }
+
+    /// Replaces what `source` says of each candidate that it found.
+    pub fn replace(
+        &mut self,
+        source: usize,
+        mut value: impl FnMut(Ordinal, f64) -> Result<f64>,
+    ) -> Result<()> {
+        let found = self.index.ordinals.iter().zip(&self.found_by);
+        for ((item, found_by), raw) in found.zip(&mut self.raws[source]) {
+            if found_by >> source & 1 == 1 {
+                *raw = value(*item, *raw)?;
+            }
+        }
+        Ok(())
     }
 
     /// Every candidate's sum of weighted normalised values, in source order.

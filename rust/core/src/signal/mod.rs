@@ -181,23 +181,7 @@ impl Signal {
 
     /// Checks that the ordinals belong to `catalog`.
     pub fn check_catalog(&self, catalog: &Catalog) -> Result<()> {
-        if self.ids_digest != catalog.ids_digest() {
-            return Err(Error::OtherCatalog {
-                path: self.path().to_owned(),
-                catalog: catalog.path().to_owned(),
-                expected: catalog.ids_digest().to_owned(),
-                found: self.ids_digest.clone(),
-            });
-        }
-        if self.item_count != catalog.len() {
-            let reason = format!(
-                "`n_items` is {}, its catalog has {}",
-                self.item_count,
-                catalog.len()
-            );
-            return Err(Error::corrupt(self.path(), "meta", reason));
-        }
-        Ok(())
+        catalog.check_owner(self.path(), &self.ids_digest, self.item_count)
     }
 
     /// The key called `name`; always `None` for an item-keyed signal, whose keys are ordinals.

@@ -4,6 +4,8 @@
 use std::path::Path;
 
 use recsys_core::catalog::{Catalog, Row, build};
+use recsys_core::rank::{Neighbourhood, goes_with};
+use recsys_core::sessions::{SessionIndex, SessionIndexWriter};
 use recsys_core::signal::{KeyType, Signal, SignalWriter, Spec};
 use recsys_core::{NONE, Ordinal, Result};
 use serde_json::{Map, Value, json};
@@ -103,6 +105,18 @@ pub fn write_popularity(path: &Path, catalog: &Catalog) -> Result<String> {
     writer.finish(object(json!({"tenant": "demo"})))
 }
 
+/// Writes a sample session index, in which each item keeps two sessions and one item has more.
+pub fn write_sessions(path: &Path, catalog: &Catalog) -> Result<String> {
+    let mut writer = SessionIndexWriter::create(path, catalog, 2)?;
+    for session in [&[0, 2][..], &[1, 2], &[0, 1, 2]] {
+        writer.push_session(session)?;
+    }
+    for list in [&[0, 2][..], &[1, 2], &[0, 1], &[]] {
+        writer.push_list(list)?;
+    }
+    writer.finish(object(json!({"tenant": "demo"})))
+}
+
 /// Recomputes every checksum that `bytes` has room for, and its length, so that damage is met where values are used.
 pub fn reseal(bytes: &mut [u8]) {
     if bytes.len() < TABLE {
@@ -154,7 +168,11 @@ pub fn sections(bytes: &[u8]) -> Vec<(String, usize, usize)> {
 pub fn use_everything(path: &Path) -> Result<()> {
     match Catalog::open(path) {
         Ok(catalog) => use_catalog(&catalog),
-        Err(recsys_core::Error::WrongType { .. }) => use_signal(&Signal::open(path)?),
+        Err(recsys_core::Error::WrongType { .. }) => match Signal::open(path) {
+            Ok(signal) => use_signal(&signal),
+            Err(recsys_core::Error::WrongType { .. }) => use_sessions(&SessionIndex::open(path)?),
+            Err(error) => Err(error),
+        },
         Err(error) => Err(error),
     }
 }
@@ -188,6 +206,26 @@ fn use_catalog(catalog: &Catalog) -> Result<()> {
     }
     for item in catalog.newest() {
         catalog.id(*item)?;
+    }
+    Ok(())
+}
+
+fn use_sessions(index: &SessionIndex) -> Result<()> {
+    let _ = index.entry_count();
+    let neighbourhood = Neighbourhood {
+        recent_sessions: 50,
+        neighbors: 50,
+        last_items: 3,
+    };
+    for item in 0..index.item_count() as Ordinal {
+        index.idf(item)?;
+        for session in index.sessions(item)? {
+            index.items(*session)?;
+        }
+        let current = [item, NONE, (item + 1) % index.item_count() as Ordinal];
+        for length in 1..=current.len() {
+            goes_with(index, &current[..length], neighbourhood)?;
+        }
     }
     Ok(())
 }

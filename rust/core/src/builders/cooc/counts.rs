@@ -1,6 +1,6 @@
 //! [`Counts`]: a row of the co-visitation matrix where every weight is 1, so that there is only to count sessions.
 
-use super::sessions::View;
+use super::super::sessions::View;
 use crate::Ordinal;
 
 /// Counters that are looked at together for one that is not zero.

@@ -3,10 +3,10 @@
 //! A row is summed in ascending order of sessions, whoever computes it and whenever, so its floats are always the same.
 //! Without weights and times there is only to count, and [`Counts`] does it in less room.
 
+use super::super::sessions::{Detail, View};
 use super::Sequence;
 use super::counts::Counts;
 use super::neighbours::Question;
-use super::sessions::{Detail, View};
 use crate::Ordinal;
 
 /// Room to sum rows in, one per thread, as large as the catalog.

@@ -1,14 +1,12 @@
 //! [`CoocBuilder`]: which items share sessions, and how much more than chance would have it.
 //!
-//! Rows are buffered by session (`rows`), grouped into sessions (`sessions`), multiplied with themselves row by row
-//! (`kernel`, `counts`), scored and cut to the best (`neighbours`, `floor`, `best`).
+//! Rows are buffered by session (`super::rows`), grouped into sessions (`super::sessions`), multiplied with themselves row
+//! by row (`kernel`, `counts`), scored and cut to the best (`neighbours`, `floor`, `super::best`).
 
 mod counts;
 mod floor;
 mod kernel;
 mod neighbours;
-mod rows;
-mod sessions;
 #[cfg(test)]
 mod tests;
 
@@ -17,18 +15,15 @@ use std::path::Path;
 use serde_json::{Map, Value};
 
 use self::neighbours::{Question, Totals, rank};
-use self::rows::{Event, TimedEvent, mix};
-use self::sessions::{Detail, Sessions};
 use super::metadata::{extend, object};
 use super::partitions::Partitions;
-use super::{Built, Limits, check_lengths};
+use super::rows::{Event, Intake, TimedEvent};
+use super::sessions::{Detail, Sessions};
+use super::{Built, Limits};
+use crate::Ordinal;
 use crate::catalog::Catalog;
 use crate::error::{Error, Result};
 use crate::signal::{KeyType, SignalWriter, Spec};
-use crate::{NONE, Ordinal};
-
-/// Smallest and largest weight of an event; between them no sum, product or quotient leaves the range of f32.
-pub const WEIGHTS: std::ops::RangeInclusive<f32> = 1e-6..=1e6;
 
 /// How the sum of a pair (a, b) becomes its score; n is an item's sum of squared weights, N the number of sessions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,11 +125,8 @@ pub struct CoocBuilder {
     params: CoocParams,
     limits: Limits,
     n_items: usize,
+    intake: Intake,
     rows: Rows,
-    has_weights: bool,
-    kept_rows: u64,
-    unknown_items: u64,
-    zero_weights: u64,
 }
 
 impl CoocBuilder {
@@ -188,11 +180,8 @@ impl CoocBuilder {
             params,
             limits,
             n_items,
+            intake: Intake::new(n_items),
             rows,
-            has_weights: false,
-            kept_rows: 0,
-            unknown_items: 0,
-            zero_weights: 0,
         })
     }
 
@@ -207,54 +196,12 @@ impl CoocBuilder {
         ts_ms: &[i64],
         weights: &[f32],
     ) -> Result<()> {
-        check_lengths(&[
-            ("sessions", sessions.len()),
-            ("ordinals", ordinals.len()),
-            ("ts_ms", ts_ms.len()),
-            ("weights", weights.len()),
-        ])?;
-        let first_row = self.kept_rows + self.unknown_items + self.zero_weights;
-        for (i, (((&session, &item), &ts_ms), &weight)) in sessions
-            .iter()
-            .zip(ordinals)
-            .zip(ts_ms)
-            .zip(weights)
-            .enumerate()
-        {
-            let row = first_row + i as u64;
-            if item == NONE {
-                self.unknown_items += 1;
-                continue;
-            }
-            if item as usize >= self.n_items {
-                return Err(Error::Build(format!(
-                    "row {row}: ordinal {item}, the catalog has {} items",
-                    self.n_items
-                )));
-            }
-            if weight == 0.0 {
-                self.zero_weights += 1;
-                continue;
-            }
-            if !WEIGHTS.contains(&weight) {
-                return Err(Error::Build(format!(
-                    "row {row}: weight {weight} is not 0 or from 1e-6 to 1e6"
-                )));
-            }
-            self.has_weights |= weight != 1.0;
-            self.kept_rows += 1;
-            let session = mix(session);
-            let event = Event {
-                session,
-                item,
-                weight,
-            };
-            match &mut self.rows {
-                Rows::Plain(rows) => rows.push(session, event)?,
-                Rows::Timed(rows) => rows.push(session, TimedEvent { event, ts_ms })?,
-            }
-        }
-        Ok(())
+        let rows = &mut self.rows;
+        self.intake
+            .take(sessions, ordinals, ts_ms, weights, |row| match rows {
+                Rows::Plain(rows) => rows.push(row.event.session, row.event),
+                Rows::Timed(rows) => rows.push(row.event.session, row),
+            })
     }
 
     /// Writes the signal to `path`.
@@ -312,18 +259,16 @@ impl CoocBuilder {
             params,
             limits,
             n_items,
+            intake,
             rows,
-            has_weights,
-            kept_rows,
-            unknown_items,
-            zero_weights,
         } = self;
+        let kept_rows = intake.kept_rows;
         let (cap, folder) = (params.max_items_per_session, &limits.scratch_dir);
         // Half of the bound was for rows; as they go, a quarter is for sessions and a quarter for postings.
         let quarter = limits.memory_bytes / 4;
         let (sessions, detail) = match rows {
             Rows::Plain(rows) => {
-                let detail = if has_weights {
+                let detail = if intake.has_weights {
                     Detail::Weights
                 } else {
                     Detail::Plain
@@ -339,14 +284,7 @@ impl CoocBuilder {
             ),
         };
         let totals = Totals::of(&sessions, n_items);
-        let counts = object([
-            ("rows", kept_rows.into()),
-            ("sessions", sessions.len().into()),
-            ("heavy_sessions", sessions.heavy.into()),
-            ("dropped_by_cap", sessions.dropped.into()),
-            ("unknown_items", unknown_items.into()),
-            ("zero_weights", zero_weights.into()),
-        ]);
+        let counts = intake.counts(&sessions);
         let question = Question {
             normalization: params.normalization,
             detail,

@@ -5,9 +5,9 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::super::best::{Best, Key};
+use super::super::sessions::{Detail, Sessions, View};
 use super::floor::{Classes, Floor};
 use super::kernel::Kernel;
-use super::sessions::{Detail, Sessions, View};
 use super::{Normalization, Sequence};
 use crate::Ordinal;
 use crate::error::Result;

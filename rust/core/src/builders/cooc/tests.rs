@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
+use super::super::rows::mix;
 use super::*;
+use crate::NONE;
 
 type Row = (u64, Ordinal, i64, f32);
 type Listed = Vec<Vec<(Ordinal, f64)>>;

@@ -6,9 +6,9 @@ use std::path::Path;
 use bytemuck::Pod;
 use rayon::prelude::*;
 
-use super::super::partitions::{Partition, Partitions};
-use super::super::scratch::{Column, ColumnWriter};
+use super::partitions::{Partition, Partitions};
 use super::rows::{Event, TimedEvent, draw, sorted};
+use super::scratch::{Column, ColumnWriter};
 use crate::Ordinal;
 use crate::error::{Error, Result};
 use crate::mapping::prefetch;

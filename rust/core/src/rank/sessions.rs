@@ -1,0 +1,231 @@
+//! [`Neighbours`]: past sessions like the current one, and the items that they speak for.
+//!
+//! VMIS-kNN (Kersbergen, Sprangers and Schelter, SIGMOD 2022) after VS-kNN (Ludewig and Jannach, UMUAI 2018). As sessions
+//! are numbered by recency, the lists of the current session's items are merged like sorted lists of numbers, and the
+//! merge ends at the m-th distinct session: those are the m latest that share an item, so there is no heap of times.
+//! Similarities and votes are whole numbers until the last step, so that no order of summing can reach a score.
+
+use super::table::Table;
+use crate::error::{Error, Result};
+use crate::sessions::SessionIndex;
+use crate::{NONE, Ordinal};
+
+/// Most items of the current session that count: an older one would match with weight 0.
+pub const MAX_LAST_ITEMS: usize = 9;
+/// Most recent sessions, and most neighbours.
+const MAX_SESSIONS: usize = 100_000;
+/// The largest similarity, in parts: that of a session which shares all of [`MAX_LAST_ITEMS`].
+const MAX_SIMILARITY: usize = MAX_LAST_ITEMS * (MAX_LAST_ITEMS + 1) / 2;
+
+/// Which past sessions are neighbours of the current one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Neighbourhood {
+    /// The latest past sessions that share an item with the current one: so many are looked at (m).
+    pub recent_sessions: usize,
+    /// The most similar of those are neighbours (k).
+    pub neighbors: usize,
+    /// So many of the latest items are the current session, 1 to 9.
+    pub last_items: usize,
+}
+
+impl Neighbourhood {
+    /// Refuses numbers out of range; `source` is for messages.
+    pub fn check(&self, source: &str) -> Result<()> {
+        for (name, value, most) in [
+            ("recent_sessions", self.recent_sessions, MAX_SESSIONS),
+            ("neighbors", self.neighbors, MAX_SESSIONS),
+            ("last_items", self.last_items, MAX_LAST_ITEMS),
+        ] {
+            if !(1..=most).contains(&value) {
+                return Err(Error::Plan(format!(
+                    "source {source}: {name}: {value} is not in 1..{most}"
+                )));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// One search: where its neighbours are, and what came of its keys.
+#[derive(Debug)]
+pub struct Search<'p> {
+    index: &'p SessionIndex,
+    neighbours: std::ops::Range<usize>,
+    /// Items of the current session that count.
+    length: usize,
+    /// Items asked for, items that some session has.
+    pub keys: (usize, usize),
+    /// Items of all neighbours together.
+    pub entries: usize,
+}
+
+/// A past session that shares an item with the current one.
+#[derive(Clone, Copy, Debug)]
+struct Match {
+    session: u32,
+    /// Sum over the shared items of (length - position), position counted from the latest item, 0.
+    similarity: u8,
+    /// Position of the latest shared item.
+    position: u8,
+}
+
+/// The sessions of one request; keeps its memory for the next one.
+#[derive(Debug, Default)]
+pub struct Neighbours {
+    matches: Vec<Match>,
+    /// The neighbours of all searches.
+    chosen: Vec<Match>,
+}
+
+impl Neighbours {
+    /// Forgets the searches of the request before.
+    pub fn clear(&mut self) {
+        self.chosen.clear();
+    }
+
+    /// Finds the neighbours of the session of `anchors`, latest first, [`NONE`] for one that the catalog does not know.
+    pub fn search<'p>(
+        &mut self,
+        index: &'p SessionIndex,
+        neighbourhood: Neighbourhood,
+        anchors: &[Ordinal],
+    ) -> Result<Search<'p>> {
+        let current = &anchors[..anchors.len().min(neighbourhood.last_items)];
+        let mut lists: [&[u32]; MAX_LAST_ITEMS] = [&[]; MAX_LAST_ITEMS];
+        for (list, item) in lists.iter_mut().zip(current) {
+            if *item != NONE {
+                *list = index.sessions(*item)?;
+            }
+        }
+        let lists = &lists[..current.len().min(MAX_LAST_ITEMS)];
+        let most = neighbourhood.recent_sessions.min(index.sessions_per_item());
+        self.merge(index, lists, most)?;
+        let neighbours = self.choose(neighbourhood.neighbors);
+        let chosen = &self.chosen[neighbours.clone()];
+        // Where the neighbours are in memory is all over the file: first all are asked for, then they are read.
+        index.touch_sessions(chosen.iter().map(|neighbour| neighbour.session));
+        let mut entries = 0;
+        for neighbour in chosen {
+            index.prefetch(neighbour.session);
+        }
+        for neighbour in chosen {
+            entries += index.items(neighbour.session)?.len();
+        }
+        Ok(Search {
+            index,
+            neighbours,
+            length: lists.len(),
+            keys: (
+                lists.len(),
+                lists.iter().filter(|list| !list.is_empty()).count(),
+            ),
+            entries,
+        })
+    }
+
+    /// Collects the `most` latest sessions of `lists`, latest first, with what they share.
+    fn merge(&mut self, index: &SessionIndex, lists: &[&[u32]], most: usize) -> Result<()> {
+        self.matches.clear();
+        let mut heads = [NONE; MAX_LAST_ITEMS];
+        let mut next = [0; MAX_LAST_ITEMS];
+        for (head, list) in heads.iter_mut().zip(lists) {
+            *head = list.first().copied().unwrap_or(NONE);
+        }
+        let mut least = 0;
+        while self.matches.len() < most {
+            let heads = &mut heads[..lists.len()];
+            let session = heads.iter().fold(NONE, |least, head| least.min(*head));
+            if session == NONE {
+                break;
+            }
+            if session < least {
+                let reason = format!("session {session} comes after session {}", least - 1);
+                return Err(index.corrupt("item.ses", reason));
+            }
+            least = session + 1;
+            let (mut similarity, mut position) = (0, u8::MAX);
+            for (p, head) in heads.iter_mut().enumerate() {
+                if *head == session {
+                    similarity += (lists.len() - p) as u8;
+                    position = position.min(p as u8);
+                    next[p] += 1;
+                    *head = lists[p].get(next[p]).copied().unwrap_or(NONE);
+                }
+            }
+            self.matches.push(Match {
+                session,
+                similarity,
+                position,
+            });
+        }
+        Ok(())
+    }
+
+    /// Puts the `most` most similar sessions, of equals the latest, at the end of the chosen ones.
+    fn choose(&mut self, most: usize) -> std::ops::Range<usize> {
+        let start = self.chosen.len();
+        let mut counts = [0usize; MAX_SIMILARITY + 1];
+        for found in &self.matches {
+            counts[usize::from(found.similarity)] += 1;
+        }
+        // Above the threshold all are taken, at it the latest for which there is room.
+        let (mut threshold, mut room) = (MAX_SIMILARITY, most);
+        while threshold > 0 && counts[threshold] < room {
+            room -= counts[threshold];
+            threshold -= 1;
+        }
+        for found in &self.matches {
+            let similarity = usize::from(found.similarity);
+            if similarity > threshold {
+                self.chosen.push(*found);
+            } else if similarity == threshold && room > 0 {
+                room -= 1;
+                self.chosen.push(*found);
+            }
+        }
+        start..self.chosen.len()
+    }
+
+    /// Has the neighbours of `search` give their items, other than `anchors`, what they say of them.
+    pub fn vote(
+        &self,
+        search: &Search<'_>,
+        source: usize,
+        anchors: &[Ordinal],
+        table: &mut Table,
+    ) -> Result<()> {
+        for neighbour in &self.chosen[search.neighbours.clone()] {
+            // Similarity times match weight, in parts of 10 x length.
+            let vote = u32::from(neighbour.similarity)
+                * (MAX_LAST_ITEMS as u32 - u32::from(neighbour.position));
+            for item in search.index.items(neighbour.session)? {
+                if !anchors.contains(item) {
+                    let (position, _) = table.enter(*item);
+                    table.add(position, source, f64::from(vote));
+                }
+            }
+        }
+        let parts = (10 * search.length) as f64;
+        table.replace(source, |item, votes| {
+            Ok(votes / parts * search.index.idf(item)?)
+        })
+    }
+}
+
+/// The items that go with the session of `items`, latest first: (item, score), best first, then by ordinal.
+pub fn goes_with(
+    index: &SessionIndex,
+    items: &[Ordinal],
+    neighbourhood: Neighbourhood,
+) -> Result<Vec<(Ordinal, f64)>> {
+    neighbourhood.check(crate::sessions::KIND)?;
+    let (mut neighbours, mut table) = (Neighbours::default(), Table::default());
+    let search = neighbours.search(index, neighbourhood, items)?;
+    table.reset(1, search.entries);
+    neighbours.vote(&search, 0, items, &mut table)?;
+    let mut found: Vec<(Ordinal, f64)> = (0..table.len())
+        .map(|position| (table.ordinal(position), table.raw(position, 0)))
+        .collect();
+    found.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+    Ok(found)
+}
