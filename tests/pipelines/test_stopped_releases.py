@@ -1,11 +1,13 @@
 """What must not be released is not, by whichever command, and nothing is released unnoticed."""
 
+import threading
 from pathlib import Path
 
 import pytest
 from tests.pipelines.test_pipeline import DAYS, ITEMS, OF, RUN, current, settings, shop_rows, write_rows
 
 from recsys.cli.main import run
+from recsys.pipelines.workspace import Workspace
 
 
 @pytest.fixture
@@ -51,3 +53,21 @@ def test_what_the_audit_trail_cannot_take_is_not_published(
     assert second != first
     assert run(["manifest", "rollback", *OF]) == 1
     assert current() == second
+
+
+@pytest.mark.parametrize("stage", ["build", "run"])
+def test_a_command_waits_for_the_run_that_holds_the_workspace(shop: Path, stage: str) -> None:
+    common = settings()
+    assert run([*RUN, *common]) == 0
+    words = {
+        "build": ["pipeline", "build", "cooc", *OF, *DAYS, *common],
+        "run": [*RUN, *common],
+    }[stage]
+    codes: list[int] = []
+    command = threading.Thread(target=lambda: codes.append(run(words)))
+    with Workspace(shop / "data", "shop", "home").running():
+        command.start()
+        command.join(2.0)
+        assert not codes
+    command.join(60)
+    assert codes == [0]

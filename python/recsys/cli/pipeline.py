@@ -96,8 +96,9 @@ def ingest(
     json: JsonFlag = False,
 ) -> None:
     """Bring the canonical interactions of a range of days up to date."""
-    with progress() as begin:
-        report = _ingest(_workspace(of, at), days, source, reading, begin)
+    workspace = _workspace(of, at)
+    with progress() as begin, workspace.running():
+        report = _ingest(workspace, days, source, reading, begin)
     print_json(report) if json else _print_ingested(report)
 
 
@@ -141,7 +142,7 @@ def build(
     from recsys.pipelines.stages import build, prepare_catalog
 
     workspace = _workspace(of, at)
-    with progress() as begin:
+    with progress() as begin, workspace.running():
         built = prepare_catalog(workspace, catalog, begin=begin)
         if kind != "catalog":
             first, last = days.from_.date(), days.to.date()
@@ -172,11 +173,9 @@ def publish(
     """Publish the artifacts that were built last."""
     from recsys.pipelines.stages import publish
 
-    chosen = _settings(settings, of, at)
-    with at.trail(of) as trail:
-        published = publish(
-            _workspace(of, at), at.open(), chosen, kinds=kinds or None, force=force, backfill=backfill
-        )
+    workspace, chosen = _workspace(of, at), _settings(settings, of, at)
+    with workspace.running(), at.trail(of) as trail:
+        published = publish(workspace, at.open(), chosen, kinds=kinds or None, force=force, backfill=backfill)
         _audit(trail, published, published.gates, comment)
     print_json(published) if json else _print_published(published)
 
@@ -206,7 +205,7 @@ def run(
 
     workspace, chosen = _workspace(of, at), _settings(settings, of, at)
     first, last = days.from_.date(), days.to.date()
-    with progress() as begin:
+    with progress() as begin, workspace.running():
         ingested = _ingest(workspace, days, source, reading, begin)
         built = [prepare_catalog(workspace, catalog, begin=begin)]
         gates = validate(workspace, first, last, chosen)

@@ -78,8 +78,14 @@ class Workspace:
         return self.folder / "build" / f"{kind}.rsa"
 
     @contextmanager
+    def running(self) -> Iterator[None]:
+        """Hold the workspace for a run of several stages, so that none builds on another run's days."""
+        with exclusive_lock(self.folder / ".run.lock"):
+            yield
+
+    @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the workspace; another run on it waits."""
+        """Hold the workspace for one stage; another stage waits."""
         with exclusive_lock(self.folder / ".lock"):
             self._sweep()
             yield
