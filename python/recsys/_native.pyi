@@ -34,6 +34,7 @@ __all__ = [
     "Source",
     "build_catalog",
     "build_content_sim",
+    "frame_exposure",
     "hash_strings",
     "ordinals_of",
     "verify",
@@ -330,6 +331,15 @@ class Pseudonyms:
     def __new__(cls, salt: bytes) -> Self: ...
     def of(self, user_id: str) -> str:
         """As :func:`recsys.contracts.pseudonym.pseudonym`."""
+
+def frame_exposure(
+    request_id: str, user: str, at_us: int, context: bytes, latency_ms: float, is_error: bool, /
+) -> tuple[bytes, bytes]:
+    """The line of an exposure before and after its items, as msgspec encodes the record, and a newline.
+
+    ``user`` is a pseudonym, ``at_us`` a Unix time in microseconds, ``context`` the members of its JSON object
+    without the braces.
+    """
 
 # ---- ranking ----
 

@@ -12,7 +12,6 @@ from recsys.contracts.http import ListMeta, ListResponse, RankedItem
 from recsys.contracts.pseudonym import pseudonym
 from recsys.contracts.records import ExposedItem, Exposure
 from recsys.ranking.provenance import Provenance, Versions
-from recsys.service.exposures import ExposureLines
 
 SOME_TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
 
@@ -92,13 +91,20 @@ def test_an_exposure_is_what_its_struct_encodes_to(client):
     assert msgspec.json.decode(lines[0])["context"]["experiment_id"] == 'é"'
 
 
-@given(st.integers(0, 253_402_300_799_999_999))
-@example(0)
-@example(999_999)
-@example(1_700_000_000_000_000)
-def test_a_time_stamp_is_what_msgspec_makes_of_the_time(now_us):
-    lines = ExposureLines()
-    second, micros = divmod(now_us, 1_000_000)
+@given(
+    SOME_TEXT,
+    st.integers(0, 253_402_300_799_999_999),
+    st.floats(0, 1e6).map(lambda ms: round(ms, 3)),
+    st.booleans(),
+)
+@example('odd"\\id', 0, 0.0, True)
+@example("id", 999_999, 1e-3, False)
+@example("id", 1_700_000_000_000_000, 1e5, False)
+def test_the_frame_of_an_exposure_is_what_its_struct_encodes_to(request_id, at_us, latency_ms, is_error):
+    second, micros = divmod(at_us, 1_000_000)
     moment = datetime.fromtimestamp(second, UTC).replace(microsecond=micros)
-    for _ in range(2):  # the second time from what is kept
-        assert b'"%b"' % lines.stamp(now_us) == msgspec.json.encode(moment)
+    exposure = Exposure(
+        request_id, "aa", moment, [], context={"surface": "s"}, latency_ms=latency_ms, error=is_error
+    )
+    before, after = _native.frame_exposure(request_id, "aa", at_us, b'"surface":"s"', latency_ms, is_error)
+    assert before + b"[]" + after == msgspec.json.encode(exposure) + b"\n"

@@ -40,10 +40,15 @@ class Provenance:
         fresh = versions.fresh_version
         self.fresh_member = b"" if fresh is None else b"," + _members({_FRESH: fresh})
         """The member ``fresh_version`` after a comma; empty when there is none."""
+        self._latest = ("", b"")
 
     def members(self, segment: str) -> bytes:
         """Return the members of a JSON object, without braces, from ``tenant_id`` to ``manifest_version``."""
-        return b"".join((self._before, _ENCODER.encode(segment), self._after))
+        latest, members = self._latest
+        if latest != segment or not members:
+            members = b"".join((self._before, _ENCODER.encode(segment), self._after))
+            self._latest = (segment, members)
+        return members
 
 
 def _members(labels: dict[str, str]) -> bytes:

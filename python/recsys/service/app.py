@@ -72,8 +72,9 @@ class App:
     async def __rsgi__(self, scope: Scope, protocol: HttpProtocol) -> None:
         """Answer one request."""
         started = time.perf_counter()
-        request_id = self._request_ids.choose(scope.headers.get("x-request-id"))
-        request = Request(scope, request_id, started)
+        headers = scope.headers
+        request_id = self._request_ids.choose(headers.get("x-request-id"))
+        request = Request(scope, headers, request_id, started)
         try:
             found = self.router.find(scope.method, scope.path)
             request.route, request.parameters = found.route.operation.path, found.parameters
@@ -83,9 +84,9 @@ class App:
                 self._enter()
                 try:
                     # A credential that is not remembered may need a store, or the keys of a provider.
-                    principal = self._authenticator.recall(request.headers)
+                    principal = self._authenticator.recall(headers)
                     if principal is None:
-                        principal = await asyncio.to_thread(self._authenticator.authenticate, request.headers)
+                        principal = await asyncio.to_thread(self._authenticator.authenticate, headers)
                     request.principal = self._authorize(principal, request, found)
                     response = await self._answer(request, found, protocol)
                 finally:

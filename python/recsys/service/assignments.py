@@ -41,15 +41,15 @@ def choose_treatment(
 
 
 def encode_assignment(
-    arm: ExperimentArm, request_id: str, user: str, stamp: bytes, tenant: str, surface: str
+    arm: ExperimentArm, request_id: str, user: str, ts: datetime, tenant: str, surface: str
 ) -> bytes:
-    """Return the line of an ``assignment.v1``, newline and all; ``stamp`` is its time in RFC 3339."""
+    """Return the line of an ``assignment.v1``, newline and all."""
     encode = _ENCODER.encode
-    return b'{"experiment_id":%b,"variant":%b,"request_id":%b,"user_id":"%b","ts":"%b","context":%b}\n' % (
+    return b'{"experiment_id":%b,"variant":%b,"request_id":%b,"user_id":"%b","ts":%b,"context":%b}\n' % (
         encode(arm.id),
         encode(arm.variant),
         encode(request_id),
         user.encode(),
-        stamp,
+        encode(ts),
         encode({"tenant_id": tenant, "surface": surface}),
     )

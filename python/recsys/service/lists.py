@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 import msgspec
 
@@ -17,7 +18,7 @@ from recsys.observability.metrics import ListKind, Metrics
 from recsys.service.assignments import encode_assignment
 from recsys.service.bodies import decode_body
 from recsys.service.composed_lists import ServedList
-from recsys.service.exposures import ExposureLines
+from recsys.service.exposures import encode_exposure
 from recsys.service.list_bodies import encode_list, make_meta
 from recsys.service.list_ranking import RankedList, rank_list
 from recsys.service.pages import microseconds
@@ -37,7 +38,6 @@ class Lists:
         self._metrics = metrics
         self._recommend = msgspec.json.Decoder(RecommendRequest)
         self._similar = msgspec.json.Decoder(SimilarRequest)
-        self._lines = ExposureLines()
         self._pseudonyms: dict[bytes, Pseudonyms] = {}
 
     def recommend(self, request: Request) -> Response:
@@ -131,13 +131,13 @@ class Lists:
             return
         is_whole = True
         if treatment.told is not None and treatment.is_logged:
-            stamp = self._lines.stamp(time.time_ns() // 1000)
+            now = datetime.now(UTC)
             is_whole = self._state.assignments.append_line(
                 encode_assignment(
-                    treatment.told, request_id, query.user, stamp, snapshot.tenant, snapshot.surface
+                    treatment.told, request_id, query.user, now, snapshot.tenant, snapshot.surface
                 )
             )
-        is_whole &= self._state.exposures.append_line(self._lines.encode(request_id, started, query, served))
+        is_whole &= self._state.exposures.append_line(encode_exposure(request_id, started, query, served))
         if not is_whole:
             self._metrics.exposure_failures.labels(snapshot.tenant).inc()
 

@@ -63,24 +63,27 @@ class Request:
     """A request as it becomes known: first its head, then its route, its caller and its body."""
 
     __slots__ = (
+        "_scope",
         "body",
         "headers",
         "method",
         "parameters",
         "path",
         "principal",
-        "query",
         "request_id",
         "route",
         "started",
     )
 
-    def __init__(self, scope: Scope, request_id: str, started: float) -> None:
-        """``started`` is the reading of ``time.perf_counter`` at which the head had arrived."""
+    def __init__(self, scope: Scope, headers: Headers, request_id: str, started: float) -> None:
+        """``started`` is the reading of ``time.perf_counter`` at which the head had arrived.
+
+        ``headers`` are those of the scope, which makes a copy each time that it is asked for them.
+        """
+        self._scope = scope
         self.method = scope.method
         self.path = scope.path
-        self.query = scope.query_string
-        self.headers = scope.headers
+        self.headers = headers
         self.request_id = request_id
         self.started = started
         self.route = ""
@@ -88,6 +91,11 @@ class Request:
         self.parameters = NO_PARAMETERS
         self.principal = NOBODY
         self.body = b""
+
+    @property
+    def query(self) -> str:
+        """The query string, without the question mark."""
+        return self._scope.query_string
 
 
 class Response:

@@ -17,6 +17,7 @@ pub mod builders;
 pub mod catalog;
 pub mod error;
 pub mod eventlog;
+pub mod exposure;
 pub mod format;
 pub mod mapping;
 pub mod pseudonym;

@@ -4,6 +4,7 @@ mod append;
 mod builders;
 mod catalog;
 mod columns;
+mod exposure;
 mod guard;
 mod kinds;
 mod plan;
@@ -31,5 +32,6 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     plan::register(m)?;
     pseudonym::register(m)?;
     append::register(m)?;
+    exposure::register(m)?;
     rank::register(m)
 }

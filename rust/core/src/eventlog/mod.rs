@@ -14,7 +14,7 @@ mod plain;
 mod record;
 mod rows;
 mod shape;
-mod time;
+pub(crate) mod time;
 
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};

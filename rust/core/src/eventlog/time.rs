@@ -1,4 +1,4 @@
-//! RFC 3339 times to Unix microseconds, for the form that logs have.
+//! RFC 3339 times and Unix microseconds, in the form that logs have.
 
 /// The Unix microseconds of `2026-01-31T12:00:00[.123456](Z|+01:00)`.
 ///
@@ -80,9 +80,59 @@ fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
     year * 365 + leap_days + of_year - 719_468
 }
 
+/// Year, month and day, days after 1970-01-01: the inverse of [`days_since_1970`] (standard).
+fn date_of(days: u64) -> (u64, u64, u64) {
+    let days = days + 719_468;
+    let (era, of_era) = (days / 146_097, days % 146_097);
+    let year = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year + year / 4 - year / 100);
+    let month = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * month + 2) / 5 + 1;
+    let year = era * 400 + year + u64::from(month >= 10);
+    (year, (month + 2) % 12 + 1, day)
+}
+
+/// Appends `2026-01-31T12:00:00.123456Z`, without the fraction if it is 0.
+pub fn write(unix_us: u64, out: &mut Vec<u8>) {
+    let (seconds, micros) = (unix_us / 1_000_000, unix_us % 1_000_000);
+    let (year, month, day) = date_of(seconds / 86_400);
+    let fields = [
+        (year, 4, b'-'),
+        (month, 2, b'-'),
+        (day, 2, b'T'),
+        (seconds / 3600 % 24, 2, b':'),
+        (seconds / 60 % 60, 2, b':'),
+        (seconds % 60, 2, b'.'),
+        (micros, 6, b'Z'),
+    ];
+    for (value, width, end) in fields {
+        if end == b'Z' && micros == 0 {
+            out.pop();
+        } else {
+            let power = |place| 10_u64.pow(place);
+            out.extend(
+                (0..width)
+                    .rev()
+                    .map(|p| b'0' + (value / power(p) % 10) as u8),
+            );
+        }
+        out.push(end);
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::parse;
+    use super::{parse, write};
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read_as_the_same_time(unix_us in 0..253_370_764_800_000_000_u64) {
+            let mut text = Vec::new();
+            write(unix_us, &mut text);
+            prop_assert_eq!(parse(std::str::from_utf8(&text).unwrap()), Some(unix_us as i64));
+        }
+    }
 
     #[test]
     fn times_are_microseconds_since_1970() {

@@ -1,0 +1,53 @@
+//! [`Frame`]: the line of an exposure around the items that were shown, byte for byte as its record is encoded.
+
+use crate::eventlog::time;
+
+/// What an exposure says beside its items.
+#[derive(Clone, Copy, Debug)]
+pub struct Frame<'a> {
+    /// The request.
+    pub request_id: &'a str,
+    /// The pseudonym of the user.
+    pub user: &'a str,
+    /// When the list was served, in Unix microseconds from 0 to the end of the year 9999.
+    pub at_us: u64,
+    /// The members of the context as JSON, without its braces.
+    pub context: &'a [u8],
+    /// How long the list took.
+    pub latency_ms: f64,
+    /// Whether it could not be made.
+    pub is_error: bool,
+}
+
+impl Frame<'_> {
+    /// The line up to its items.
+    pub fn before(&self) -> Vec<u8> {
+        let mut line = Vec::with_capacity(160 + self.request_id.len());
+        line.extend_from_slice(b"{\"request_id\":");
+        push_json(self.request_id, &mut line);
+        line.extend_from_slice(b",\"user_id\":");
+        push_json(self.user, &mut line);
+        line.extend_from_slice(b",\"ts\":\"");
+        time::write(self.at_us, &mut line);
+        line.extend_from_slice(b"\",\"items\":");
+        line
+    }
+
+    /// The line after its items, and its end.
+    pub fn after(&self) -> Vec<u8> {
+        let mut line = Vec::with_capacity(64 + self.context.len());
+        line.extend_from_slice(b",\"context\":{");
+        line.extend_from_slice(self.context);
+        line.extend_from_slice(b"},\"latency_ms\":");
+        line.extend_from_slice(ryu::Buffer::new().format(self.latency_ms).as_bytes());
+        line.extend_from_slice(b",\"error\":");
+        line.extend_from_slice(if self.is_error { b"true" } else { b"false" });
+        line.extend_from_slice(b"}\n");
+        line
+    }
+}
+
+fn push_json(text: &str, out: &mut Vec<u8>) {
+    // A vector takes every byte, and any text can be encoded.
+    let _: Result<(), serde_json::Error> = serde_json::to_writer(out, text);
+}

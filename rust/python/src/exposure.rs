@@ -1,0 +1,36 @@
+//! `frame_exposure`.
+
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+use recsys_core::exposure::Frame;
+
+/// Adds this module's function.
+pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
+    m.add_function(wrap_pyfunction!(frame_exposure, m)?)
+}
+
+/// The line of an exposure before and after its items.
+#[pyfunction]
+#[pyo3(signature = (request_id, user, at_us, context, latency_ms, is_error, /))]
+fn frame_exposure<'py>(
+    py: Python<'py>,
+    request_id: &str,
+    user: &str,
+    at_us: u64,
+    context: &[u8],
+    latency_ms: f64,
+    is_error: bool,
+) -> (Bound<'py, PyBytes>, Bound<'py, PyBytes>) {
+    let frame = Frame {
+        request_id,
+        user,
+        at_us,
+        context,
+        latency_ms,
+        is_error,
+    };
+    (
+        PyBytes::new(py, &frame.before()),
+        PyBytes::new(py, &frame.after()),
+    )
+}
