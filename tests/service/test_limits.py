@@ -3,18 +3,23 @@
 import asyncio
 import json
 import multiprocessing
+from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.service.conftest import Client, Exchange
 
+from recsys.contracts.config import Limits, TenantConfig
+from recsys.control.principals import Principal
 from recsys.service.admission import Admission
 from recsys.service.app import App
 from recsys.service.auth import DevelopmentAuthenticator
+from recsys.service.problems import ProblemError
 from recsys.service.rate_limits import RateLimits, window_of
 from recsys.service.shared_counts import N_SLOTS, SharedCounts
 
@@ -167,3 +172,27 @@ def test_a_worker_refuses_what_it_cannot_take_on(make_client):
     assert answers[2].json()["code"] == "RECSYS_OVERLOADED"
     assert answers[2].headers["retry-after"] == "1"
     assert 'recsys_refused_total{reason="pending"} 1.0' in client.get("/metrics").body.decode()
+
+
+@pytest.mark.parametrize(
+    ("rate", "n_workers", "at_least"), [(50, 3, 50), (5_000, 1, 5_000), (5_000, 3, 4_800)]
+)
+def test_workers_together_let_no_more_through_than_the_rate(tmp_path, clock, rate, n_workers, at_least):
+    tenant = SimpleNamespace(
+        name="demo",
+        config=TenantConfig(limits=Limits(tenant_requests_per_s=rate)),
+    )
+    counts = [SharedCounts(tmp_path / "counts.bin", clock=clock) for _ in range(n_workers)]
+    workers = [RateLimits(each, clock=clock) for each in counts]
+
+    def passed() -> int:
+        n_passed = 0
+        for number in range(2 * rate):
+            with suppress(ProblemError):
+                workers[number % n_workers].count(tenant, Principal("key:k", "demo", frozenset()))
+                n_passed += 1
+        return n_passed
+
+    for _ in range(2):
+        assert at_least <= passed() <= rate
+        clock.now += 1.0
