@@ -1,7 +1,10 @@
 """HTTP path of one worker against a bare granian RSGI echo of the same bodies: throughput and latency ratios.
 
-Targets: at least half of the echo's throughput, p95 at most three times its. Both are loaded in turn, several
-times over, and the ratios are those of neighbouring loads: what else the machine does meets both. Needs wrk.
+Two services are measured: in development mode, and with all that production has: an API key, rules, rate
+limits (high enough to refuse nobody), metrics and exposures. Targets: at least half of the echo's throughput,
+p95 at most three times its. All are loaded in turn, several times over, and the ratios are those of
+neighbouring loads: what else the machine does meets all of them. Beside them stands what a request takes of
+the processors, which other loads disturb least. Needs wrk.
 """
 
 from __future__ import annotations
@@ -21,6 +24,8 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+import psutil
 
 from recsys import _native
 from recsys.artifacts.publish import publish_release
@@ -43,6 +48,12 @@ BODY = {
     "anchors": {"item_ids": [f"item-{number:05}" for number in range(10)]},
     "candidates": {"exclude_ids": [f"item-{number:05}" for number in range(20, 40)]},
 }
+CONFIG = {"limits": {"tenant_requests_per_s": 1e6, "principal_requests_per_s": 1e6}}
+RULES = [
+    {"rule_id": "sold-out", "action": "BLOCK", "target_type": "ITEM", "item_ids": ["item-00050"]},
+    {"rule_id": "season", "action": "BOOST", "target_type": "TAG", "target_key": "t3", "boost": 0.2},
+    {"rule_id": "launch", "action": "PIN", "target_type": "ITEM", "item_ids": ["item-00777"]},
+]
 REPORT = """
 done = function(summary, latency, requests)
   local bad = summary.errors.status + summary.errors.read + summary.errors.connect + summary.errors.timeout
@@ -59,40 +70,65 @@ def main() -> int:
         return 1
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        write_data(folder)
-        script = folder / "post.lua"
-        script.write_text(
-            f"wrk.method = 'POST'\nwrk.body = [[{json.dumps(BODY)}]]\n"
-            f"wrk.headers['content-type'] = 'application/json'\n{REPORT}"
-        )
-        with running_recsys(folder) as service, _echo(_post(service), folder) as echo:
-            return _compare(script, service, echo)
+        write_data(folder / "plain")
+        write_data(folder / "guarded")
+        key = _guard(folder / "guarded")
+        with (
+            running_recsys(folder / "plain") as plain,
+            running_recsys(folder / "guarded", "--drain", "0", is_development=False) as guarded,
+            _echo(_post(plain), folder) as echo,
+        ):
+            services = {
+                "echo": (_script(folder / "echo.lua"), echo),
+                "development": (_script(folder / "plain.lua"), plain),
+                "key, rules, limits": (_script(folder / "guarded.lua", key), guarded),
+            }
+            return _compare(services)
 
 
-def _compare(script: Path, service: str, echo: str) -> int:
+def _compare(services: dict[str, tuple[Path, str]]) -> int:
     is_met = True
-    print(f"medians of {ROUNDS} rounds; in brackets the least and the greatest ratio")
+    print(f"medians of {ROUNDS} rounds; in brackets the least and the greatest ratio to the echo")
     print(
-        f"{'connections':>11} {'requests/s':>11} {'echo':>7} {'ratio':>20} {'p95 us':>7} {'echo':>7}", end=""
+        f"{'connections':>11} {'service':>20} {'requests/s':>10} {'ratio':>20} {'p95 us':>7} {'ratio':>20}"
+        f" {'CPU us':>7} {'ratio':>20}"
     )
-    print(f" {'ratio':>20}")
     for connections in CONNECTIONS:
-        rounds = [[_load(script, url, connections) for url in (echo, service)] for _ in range(ROUNDS)]
-        base, ours = (
-            [statistics.median(values) for values in zip(*loads, strict=True)]
-            for loads in zip(*rounds, strict=True)
-        )
-        throughput, p95 = (
-            sorted(of_ours[place] / of_echo[place] for of_echo, of_ours in rounds) for place in (0, 2)
-        )
-        is_met &= statistics.median(throughput) >= MIN_THROUGHPUT and statistics.median(p95) <= MAX_P95
-        print(
-            f"{connections:>11} {ours[0]:>11.0f} {base[0]:>7.0f} {_spread(throughput):>20}"
-            f" {ours[2]:>7.0f} {base[2]:>7.0f} {_spread(p95):>20}",
-            flush=True,
-        )
+        rounds = [
+            {name: _load(script, url, connections) for name, (script, url) in services.items()}
+            for _ in range(ROUNDS)
+        ]
+        for name in services:
+            measured = list(zip(*(loads[name] for loads in rounds), strict=True))
+            ratios = [
+                sorted(loads[name][place] / loads["echo"][place] for loads in rounds) for place in range(3)
+            ]
+            rate, p95, _ = map(statistics.median, ratios)
+            is_met &= rate >= MIN_THROUGHPUT and p95 <= MAX_P95
+            cells = (
+                f"{statistics.median(values):>{width}.0f} {_spread(of_echo):>20}"
+                for values, of_echo, width in zip(measured, ratios, (10, 7, 7), strict=True)
+            )
+            print(f"{connections:>11} {name:>20} {' '.join(cells)}", flush=True)
     print(f"targets (throughput >= {MIN_THROUGHPUT}, p95 <= {MAX_P95}): {'met' if is_met else 'missed'}")
     return 0 if is_met else 1
+
+
+def _script(path: Path, key: str | None = None) -> Path:
+    headers = {"content-type": "application/json"} | ({} if key is None else {"x-api-key": key})
+    lines = [f"wrk.headers['{name}'] = '{value}'" for name, value in headers.items()]
+    path.write_text("\n".join(["wrk.method = 'POST'", f"wrk.body = [[{json.dumps(BODY)}]]", *lines, REPORT]))
+    return path
+
+
+def _guard(data_dir: Path) -> str:
+    """Give the tenant limits and rules; return an API key of it."""
+    plane = ControlPlane.open(data_dir / "control")
+    plane.put("demo", "config", json.dumps(CONFIG).encode(), author="bench")
+    plane.put("demo", "rules", json.dumps(RULES).encode(), author="bench")
+    _, key = plane.issue_key("demo", ("service",), actor="bench")
+    plane.close()
+    return key
 
 
 def _spread(ratios: list[float]) -> str:
@@ -100,17 +136,26 @@ def _spread(ratios: list[float]) -> str:
 
 
 def _load(script: Path, url: str, connections: int) -> tuple[float, float, float]:
-    """Return requests a second, and p50 and p95 in microseconds."""
+    """Return requests a second, p95 in microseconds, and the microseconds of CPU that a request took."""
+    before_s = _cpu_s()
     command = ["wrk", "-t1", f"-c{connections}", f"-d{DURATION_S}s", "-s", str(script), f"{url}/v1/recommend"]
     output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     found = re.search(r"RESULT (\S+) (\S+) (\S+) (\d+)", output)
-    if found is None or found[4] != "0":
+    if found is None or found[4] != "0" or float(found[1]) == 0:
         raise RuntimeError(f"wrk did not measure {url}: {output}")
-    return float(found[1]), float(found[2]), float(found[3])
+    rate = float(found[1])
+    return rate, float(found[3]), (_cpu_s() - before_s) / (rate * DURATION_S) * 1e6
+
+
+def _cpu_s() -> float:
+    """Return the processor time of the servers; those that are not loaded take next to none."""
+    times = (process.cpu_times() for process in psutil.Process().children(recursive=True))
+    return sum(time.user + time.system for time in times)
 
 
 def write_data(folder: Path) -> None:
     """Write a tenant with ten thousand items, a popularity list and fifty neighbours an item."""
+    folder.mkdir(exist_ok=True)
     source = random.Random(7)
     items = [f"item-{number:05}" for number in range(N_ITEMS)]
     _native.build_catalog(
@@ -137,11 +182,14 @@ def write_data(folder: Path) -> None:
 
 
 @contextmanager
-def running_recsys(folder: Path, *, workers: int = 1) -> Iterator[str]:
+def running_recsys(
+    folder: Path, *options: str, workers: int = 1, is_development: bool = True
+) -> Iterator[str]:
     """Serve the data folder ``folder``, in a process of its own; give its URL."""
     code = "from recsys.cli.main import main; main()"
     port = reserve_port("127.0.0.1", 0)
-    arguments = ["serve", "--dev", "--port", str(port), "--data-dir", str(folder), "--workers", str(workers)]
+    arguments = ["serve", *(["--dev"] if is_development else []), "--port", str(port), *options]
+    arguments += ["--data-dir", str(folder), "--workers", str(workers)]
     with _running([sys.executable, "-c", code, *arguments], port) as url:
         yield url
 
