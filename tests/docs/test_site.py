@@ -7,6 +7,8 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 
@@ -39,6 +41,34 @@ def test_the_index_leads_to_every_page() -> None:
         if path.parent.name not in indexed or path.name == "README.md"
     }
     assert linked == there
+
+
+def images_of(page: str) -> set[str]:
+    """Return what a page shows: Markdown images, by reference too, and ``<img>`` and ``<source>``."""
+    inline = re.findall(r"!\[[^\]]*\]\(\s*<?([^)\s>]+)", page)
+    named = dict(re.findall(r"^\[([^\]]+)\]:\s*(\S+)", page, re.MULTILINE))
+    by_name = [named[name] for name in re.findall(r"!\[[^\]]*\]\[([^\]]+)\]", page) if name in named]
+    tags = re.findall(r"<(?:img|source)\b[^>]*?\bsrc(?:set)?=[\"']([^\"']+)", page)
+    return {target for target in (*inline, *by_name, *tags) if "://" not in target}
+
+
+@pytest.mark.parametrize(
+    "page",
+    ["![a](x/y.png)", '![a](x/y.png "title")', "![a][b]\n\n[b]: x/y.png", '<img alt="" src="x/y.png">'],
+)
+def test_images_of_a_page_are_found(page: str) -> None:
+    assert images_of(page + "\n[no image](z.png) ![remote](https://example.com/z.png)") == {"x/y.png"}
+
+
+def test_every_image_is_there_and_shown() -> None:
+    pages = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
+    shown = {
+        (page.parent / image.partition("#")[0]).resolve(): page.relative_to(ROOT).as_posix()
+        for page in pages
+        for image in images_of(page.read_text(encoding="utf-8"))
+    }
+    assert [(page, image.name) for image, page in shown.items() if not image.is_file()] == []
+    assert set(shown) == {path for path in (DOCS / "images").iterdir() if path.is_file()}
 
 
 def test_generated_pages_are_current() -> None:
