@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 
 from recsys._native import Catalog
+from recsys.artifacts.cache import ArtifactCache
 from recsys.artifacts.publish import publish_release
 from recsys.artifacts.registry import open_registry
 from recsys.cli.main import run
+from recsys.contracts.config import parse_config
 from recsys.control.plane import ControlPlane
 from recsys.evaluation.inputs import open_inputs
 from recsys.evaluation.joins import open_join
@@ -20,6 +22,7 @@ from recsys.pipelines.build.cooc import CoocOptions, build_cooc
 from recsys.pipelines.build.popularity import PopularityOptions, build_popularity
 from recsys.pipelines.build.request import BuildInput
 from recsys.pipelines.input.files import find_input_files
+from recsys.ranking.snapshot import Snapshot
 from recsys.replay.requests import find_requests
 
 USER = "ab" * 32
@@ -131,6 +134,66 @@ def test_systems_of_a_release_are_compared(
         f"manifest:{version[:12]}",
         "mode:blend",
     }
+
+
+def test_configs_are_compared_as_the_lists_that_they_rank_by_hand(
+    logs: dict[str, list[str]], data_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest = open_registry(data_dir / "registry").find("demo", "home")
+    # What each user had clicked before the request, latest first.
+    asked = {"r1": (USER, 1, []), "r2": (USER, 2, ["bread"]), "r3": (USER, 3, ["milk", "bread"])}
+    asked["o"] = (OTHER, 4, [])
+    versions: list[str] = []
+    by_hand: list[str] = []
+    first_of_r2: list[str] = []
+    plane = ControlPlane.open(data_dir / "control")
+    for mode in ("cooc", "popularity", "blend"):  # the last is current, and not compared
+        config = json.dumps({"defaults": {"mode": mode}}).encode()
+        versions.append(plane.put("demo", "config", config, author="test").version)
+        lists: list[dict[str, object]] = []
+        with ArtifactCache(tmp_path / "cache").borrow(
+            open_registry(data_dir / "registry"), manifest
+        ) as files:
+            snapshot = Snapshot(
+                "demo", "home", files, manifest_version=manifest.version, config=parse_config(config)
+            )
+            for name, (user, hour, anchors) in asked.items():
+                now = datetime(2026, 2, 1, hour, tzinfo=UTC)
+                ranked = snapshot.plan("default", now).plan.rank(
+                    2, int(now.timestamp() * 1000), anchors=anchors
+                )
+                line = {"request_id": name, "user_id": user, "ts": now.isoformat(), "items": ranked.item_ids}
+                lists.append(line)
+                if name == "r2":
+                    first_of_r2.append(ranked.item_ids[0])
+        by_hand.append(f"file:{write(tmp_path / f'{mode}.jsonl', lists)}")
+    plane.close()
+    assert first_of_r2[:2] == ["jam", "milk"]
+
+    def told(baseline: str, candidate: str) -> dict[str, object]:
+        command = ["eval", "offline", "--exposures", *logs["exposures"], "--outcomes", *logs["outcomes"]]
+        command += ["--data-dir", str(data_dir), "--k", "1", "2", "--replicates", "200", "--json"]
+        assert run([*command, "--baseline", baseline, "--candidate", candidate]) == 0, capsys.readouterr().err
+        report: dict[str, object] = json.loads(capsys.readouterr().out)["offline"]
+        return report
+
+    def without_names(report: object) -> object:
+        if isinstance(report, dict):
+            return {key: without_names(value) for key, value in report.items() if key != "system"}
+        return [without_names(each) for each in report] if isinstance(report, list) else report
+
+    replayed = told(f"config:{versions[0]}", f"config:{versions[1]}")
+    assert without_names(replayed) == without_names(told(by_hand[0], by_hand[1]))
+    hits = [
+        metric["value"]
+        for system in replayed["systems"]  # type: ignore[attr-defined]
+        for metric in system["metrics"]
+        if (metric["metric"], metric["k"]) == ("hit_rate", 1)
+    ]
+    # As with the signals alone: jam goes with bread and with nothing else.
+    assert hits == [pytest.approx(2 / 4), pytest.approx(3 / 4)]
+    # The current config is another: what was compared did come from the versions that were named.
+    assert without_names(told(f"config:{versions[0]}", f"config:{versions[2]}")) != without_names(replayed)
 
 
 @pytest.mark.parametrize("name", ["signal:nothing", "mode:x", "signal:implicit", "config:", "other:1"])
