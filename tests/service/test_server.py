@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from recsys.contracts.errors import UsageError
+from recsys.observability.metrics import FLUSH_AFTER_S
 from recsys.service.server import ServeError, reserve_port
 from recsys.service.settings import require_loopback
 from recsys.service.worker import forget_dead_workers
@@ -61,6 +62,7 @@ def test_serve_answers_its_own_examples_and_stops_on_sigterm(tmp_path):
             )
             assert connection.getresponse().status == 413
             connection.close()
+            time.sleep(2 * FLUSH_AFTER_S)  # one worker answers for both
             metrics = urllib.request.urlopen(f"{url}/metrics", timeout=5).read().decode()
             counted = [line for line in metrics.splitlines() if line.startswith("recsys_requests_total")]
             assert sum(float(line.split()[-1]) for line in counted) == 20
