@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
+import re
 import threading
 from collections.abc import Iterator
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
@@ -48,6 +52,10 @@ class Bucket(BaseHTTPRequestHandler):
             self.answer(200, OBJECTS[key])
         else:
             self.answer(404, b"<Error><Code>NoSuchKey</Code></Error>")
+
+    def do_PUT(self) -> None:
+        # What a machine's metadata service says where it gives no credentials.
+        self.answer(403, b"denied\nby the network")
 
     def answer(self, status: int, body: bytes) -> None:
         self.send_response(status)
@@ -99,6 +107,32 @@ def test_object_store_is_read_by_object_folder_and_pattern(bucket: tuple[str, li
         names("s3://bucket/gone.jsonl")
 
 
+@pytest.mark.parametrize(
+    ("url", "missing", "advice"),
+    [
+        (
+            "s3://bucket/logs",
+            ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"],
+            "set AWS_ACCESS_KEY_ID and AWS_S",
+        ),
+        ("s3://bucket/logs/day=1/a.jsonl", ["AWS_SECRET_ACCESS_KEY"], "set AWS_ACCESS_KEY_ID and AWS_SECRET"),
+        ("az://container/logs", [], "set AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY"),
+    ],
+)
+def test_missing_credentials_are_one_line_that_says_what_to_set(
+    bucket: tuple[str, list[str]], monkeypatch: pytest.MonkeyPatch, url: str, missing: list[str], advice: str
+) -> None:
+    monkeypatch.setenv("AWS_METADATA_ENDPOINT", bucket[0])
+    for name in missing:
+        monkeypatch.delenv(name)
+    with pytest.raises(EvaluationError) as caught:
+        names(url)
+    told = str(caught.value)
+    assert told.startswith(f"exposures: {url} cannot be fetched: there are no credentials: {advice}")
+    assert "\n" not in told
+    assert "latest" not in told
+
+
 def test_web_object_is_read_and_its_secrets_are_shown_nowhere(bucket: tuple[str, list[str]]) -> None:
     url, asked = bucket
     host = url.removeprefix("http://")
@@ -147,3 +181,59 @@ def test_what_is_no_log_is_refused_by_name(tmp_path: Path) -> None:
             names(str(path))
     with pytest.raises(EvaluationError, match="exposures: give a list"), open_inputs({"exposures": []}):
         pass
+
+
+@pytest.fixture
+def closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a file and a folder that may not be read; nothing stops an administrator, so the calls
+    that would tell are made to.
+    """
+    for name in ("open/a.jsonl", "shut/b.jsonl", "c.jsonl"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"{}\n")
+    shut = {str(tmp_path / "shut"), str(tmp_path / "c.jsonl")}
+    opened, listed, may = Path.open, os.scandir, os.access
+
+    def refuse(path: object) -> None:
+        if str(path) in shut:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    def open_unless_shut(self: Path, *arguments: Any, **options: Any) -> Any:
+        refuse(self)
+        return opened(self, *arguments, **options)
+
+    def list_unless_shut(path: Any = ".") -> Any:
+        refuse(path)
+        return listed(path)
+
+    monkeypatch.setattr(Path, "open", open_unless_shut)
+    monkeypatch.setattr(os, "scandir", list_unless_shut)
+    monkeypatch.setattr(os, "access", lambda path, mode: str(path) not in shut and may(path, mode))
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("path", "named"),
+    [
+        ("c.jsonl", "c.jsonl"),
+        ("*.jsonl", "c.jsonl"),
+        ("shut", "shut"),
+        (".", "shut"),  # a folder below one that may be read: its logs would be left out in silence
+        ("shut/*", "shut"),
+        ("*/b.jsonl", "shut"),
+        ("**/b.jsonl", "shut"),
+    ],
+)
+def test_what_may_not_be_read_is_named_and_never_left_out(closed: Path, path: str, named: str) -> None:
+    told = f"exposures: {closed / named} cannot be read: Permission denied"
+    with pytest.raises(EvaluationError, match=f"^{re.escape(told)}$"):
+        names(str(closed / path))
+
+
+def test_open_files_beside_a_closed_folder_are_read(closed: Path) -> None:
+    assert names(str(closed / "open")) == names(str(closed / "op*/*.jsonl")) == [str(closed / "open/a.jsonl")]
+
+
+def test_name_with_the_signs_of_a_pattern_is_a_file(tmp_path: Path) -> None:
+    (tmp_path / "a[1].jsonl").write_bytes(b"{}\n")
+    assert names(str(tmp_path / "a[1].jsonl")) == [str(tmp_path / "a[1].jsonl")]

@@ -114,6 +114,41 @@ def test_empty_log_is_not_sane(tmp_path: Path) -> None:
     assert check(tmp_path, "not json\n").findings[0].kind == "not_json"
 
 
+@pytest.mark.parametrize(
+    ("name", "packed"),
+    [
+        ("e.jsonl", b""),
+        ("e.jsonl.gz", b""),
+        ("e.jsonl.gz", gzip.compress(b"")),
+        ("e.jsonl.zst", b""),
+        ("e.jsonl.zst", pa.compress(b"", "zstd", asbytes=True)),
+    ],
+)
+def test_log_without_a_line_is_named_empty_however_it_is_packed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, packed: bytes
+) -> None:
+    (tmp_path / name).write_bytes(packed)
+    (tmp_path / "o.jsonl").write_text(lines(click()))
+    logs = ["--exposures", str(tmp_path / name), "--outcomes", str(tmp_path / "o.jsonl")]
+    result = validate_logs({"exposures": [logs[1]], "outcomes": [logs[3]]}, now=NOW)
+    assert [(finding.log, finding.kind) for finding in result.findings] == [
+        ("exposures", "empty_log"),
+        ("outcomes", "low_join_rate"),
+    ]
+    assert result.verdict == "hold"
+    assert run(["eval", "offline", *logs]) == 1
+    assert "exposures: the files hold no line" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("name", "packed"), [("e.jsonl.zst", b"\x28\xb5"), ("e.jsonl.gz", b"\x1f\x8b")])
+def test_compressed_file_that_is_cut_in_its_header_is_truncated_not_empty(
+    tmp_path: Path, name: str, packed: bytes
+) -> None:
+    (tmp_path / name).write_bytes(packed)
+    result = validate_logs({"exposures": [str(tmp_path / name)]}, now=NOW)
+    assert [finding.kind for finding in result.findings] == ["truncated_file"]
+
+
 def test_mixed_schema_versions_are_named_as_the_cause_of_the_low_join_rate(tmp_path: Path) -> None:
     served = lines(exposure("r1"), exposure("r2", v=2))
     result = check(tmp_path, served, lines(click("r1"), click("r2")))

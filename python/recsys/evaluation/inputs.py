@@ -8,8 +8,8 @@ and its checks in any case, so a copy of a remote object costs one transfer, not
 
 from __future__ import annotations
 
-import glob
 import hashlib
+import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,10 +17,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
-from urllib.parse import unquote, urlsplit
 
 from recsys.contracts.errors import EvaluationError
 from recsys.contracts.reports import InputFile
+from recsys.evaluation.inputs_local import find_files
 from recsys.evaluation.inputs_remote import copy_objects, is_url
 from recsys.evaluation.logs import ENDINGS
 from recsys.evaluation.record_mapping import LogMapping, Mappings
@@ -99,18 +99,19 @@ def open_inputs(logs: Mapping[Role, Sequence[str]], mappings: Mappings | None = 
     """Yield the inputs at ``logs`` (role to files, folders, globs and URLs); copies go with the context.
     ``mappings`` are for logs in another shape.
 
-    Raises EvaluationError naming role and path when nothing is found there, a name has no ending of a log, or
-    an object cannot be fetched.
+    Raises EvaluationError naming role and path when nothing is found there, a name has no ending of a log, a
+    file or folder may not be read, or an object cannot be fetched.
     """
     with tempfile.TemporaryDirectory(prefix="recsys-eval-") as scratch:
         sources: list[Source] = []
         for role, paths in logs.items():
             mapping = getattr(mappings, role) if mappings else None
             sources += [replace(source, mapping=mapping) for source in _find(role, paths, Path(scratch))]
+        stats = tuple(_stat_to_read(source) for source in sources)
         with ThreadPoolExecutor(1) as pool:
             digests = tuple(pool.submit(_digest, source.path) for source in sources)
             try:
-                yield Inputs(tuple(sources), tuple(_stat(source.path) for source in sources), digests)
+                yield Inputs(tuple(sources), stats, digests)
             finally:
                 pool.shutdown(wait=True, cancel_futures=True)
 
@@ -123,7 +124,12 @@ def _find(role: Role, paths: Sequence[str], scratch: Path) -> list[Source]:
         if is_url(path) and not path.startswith("file://"):
             found |= copy_objects(path, role, scratch / role)
             continue
-        files = _local_files(path)
+        try:
+            files = find_files(path)
+        except OSError as error:
+            raise EvaluationError(
+                f"{role}: {error.filename or path} cannot be read: {error.strerror}"
+            ) from error
         if not files:
             raise EvaluationError(f"{role}: no log file at {path} (looked for {', '.join(ENDINGS)})")
         for file in files:
@@ -135,23 +141,14 @@ def _find(role: Role, paths: Sequence[str], scratch: Path) -> list[Source]:
     return sorted((Source(role, name, path) for name, path in distinct.values()), key=lambda s: s.name)
 
 
-def _local_files(path: str) -> list[str]:
-    if path.startswith("file://"):
-        path = unquote(urlsplit(path).path)
-    root = Path(path)
-    if root.is_dir():
-        return [str(file) for file in root.rglob("*") if file.name.endswith(ENDINGS) and _is_seen(file, root)]
-    if root.is_file():
-        return [path]
-    matches = glob.glob(path, recursive=True)  # noqa: PTH207 - an absolute pattern is allowed
-    return [file for file in matches if Path(file).is_file()]
-
-
-def _is_seen(file: Path, root: Path) -> bool:
-    """Return whether ``file`` is meant: ``.`` or ``_`` in front of a name marks those of tools and unfinished
-    copies.
-    """
-    return file.is_file() and not any(part.startswith((".", "_")) for part in file.relative_to(root).parts)
+def _stat_to_read(source: Source) -> tuple[int, int]:
+    """Return size and time of a source, which is opened to see whether it may be read at all."""
+    try:
+        with source.path.open("rb") as file:
+            stat = os.fstat(file.fileno())
+    except OSError as error:
+        raise EvaluationError(f"{source.role}: {source.name} cannot be read: {error.strerror}") from error
+    return stat.st_size, stat.st_mtime_ns
 
 
 def _stat(path: Path) -> tuple[int, int]:

@@ -138,8 +138,11 @@ def evaluate_offline(
         try:
             cases = find_cases(join.connection, plan.relevance, plan.since, plan.until)
             if not len(cases.users):
+                if not join.staged["exposures"].lines:
+                    raise EvaluationError("exposures: the files hold no line")
+                hours = plan.window / timedelta(hours=1)
                 raise EvaluationError(
-                    f"no request of {cases.n_requests:,} has a relevant outcome within {plan.window}"
+                    f"no request of {cases.n_requests:,} has a relevant outcome within {hours:g} h"
                 )
             lists: dict[str, CaseLists] = {}
             for number, system in enumerate(systems):
