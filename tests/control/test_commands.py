@@ -110,3 +110,25 @@ def test_the_first_characters_of_several_versions_are_refused(
     assert "is the beginning of several" in capsys.readouterr().err
     assert run(["config", "show", version_of(data)[:16], *tenant]) == 0
     assert json.loads(capsys.readouterr().out) == json.loads(data)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["tenant", "list"],
+        ["audit", "verify"],
+        ["pilot", "status"],
+        ["rules", "show", "--tenant", "demo"],
+        ["backup", "copy"],
+        ["doctor", "--url", "http://127.0.0.1:9"],
+    ],
+    ids=lambda command: " ".join(command[:2]),
+)
+def test_a_mistyped_data_folder_is_named_and_nothing_is_made_there(
+    command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run([*command, "--data-dir", "typo"]) == 1
+    shown = "".join(capsys.readouterr())
+    assert "typo/control" in shown.replace("\n", "").replace(" ", "")
+    assert not list(tmp_path.iterdir())

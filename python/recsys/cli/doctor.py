@@ -23,12 +23,16 @@ def doctor(
     json: JsonFlag = False,
 ) -> int:
     """Look at the service, its store, its releases and its disk; exits 1 when something is wrong."""
+    from recsys.control.store import ControlError
     from recsys.pilot.asking import check_url
-    from recsys.pilot.doctor import examine_data, examine_service
+    from recsys.pilot.doctor import Sight, examine_data, examine_service
 
     sights = examine_service(check_url(url))
-    with control_plane(given.where) as plane:
-        sights += examine_data(plane, given.open(), given.where.data_dir)
+    try:
+        with control_plane(given.where) as plane:
+            sights += examine_data(plane, given.open(), given.where.data_dir)
+    except ControlError as error:
+        sights.append(Sight("store", False, str(error), "not-ready", "recsys restore BACKUP, if it is lost"))
     is_well = all(sight.is_well for sight in sights)
     if json:
         print_json(sights)

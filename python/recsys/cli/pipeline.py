@@ -256,7 +256,7 @@ def _settings(path: Path | None, of: SurfaceOptions, at: RegistryOptions) -> Pip
             return read_pipeline_settings(msgspec.toml.decode(data))
         except msgspec.DecodeError as error:
             raise InvalidDocument(str(path), f"not TOML: {error}") from error
-    if at.where.store is None and not (at.where.data_dir / "control").is_dir():
+    if not at.where.location.exists():
         return PipelineSettings()
     with control_plane(at.where) as plane:
         try:
@@ -273,7 +273,7 @@ def _resources(memory: str, threads: int, of: SurfaceOptions, at: RegistryOption
     from recsys.pipelines.kinds import Resources
 
     salt: bytes | None = None
-    if at.where.store is not None or (at.where.data_dir / "control").is_dir():
+    if at.where.location.exists():
         with control_plane(at.where) as plane, suppress(NotFoundError):
             salt = plane.tenant(of.tenant).salt
     return Resources(parse_size(memory), threads, salt)

@@ -46,7 +46,7 @@ class RegistryOptions:
     @contextmanager
     def trail(self, of: SurfaceOptions) -> Iterator[Trail]:
         """Open the audit trail before anything changes: a change that it could not take is not made."""
-        with control_plane(self.where) as plane:
+        with control_plane(self.where, create=True) as plane:
             yield Trail(plane, of)
 
 

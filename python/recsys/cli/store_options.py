@@ -51,10 +51,20 @@ WHERE = Where()
 
 
 @contextmanager
-def control_plane(where: Where) -> Iterator[ControlPlane]:
-    """Open the control plane for the length of a command."""
-    from recsys.control.plane import ControlPlane
+def control_plane(where: Where, *, create: bool = False) -> Iterator[ControlPlane]:
+    """Open the control plane for the length of a command.
 
+    Raises ``ControlError`` for a folder without a store, unless ``create``: a typo makes no new store.
+    """
+    from recsys.control.plane import ControlPlane
+    from recsys.control.store import ControlError
+
+    location = where.location
+    if not create and not location.exists():
+        raise ControlError(
+            f"{location.secret_folder}: there is no control store; name the data folder with --data-dir, "
+            "or make a store with: recsys tenant create TENANT"
+        )
     plane = ControlPlane.open(where.location)
     try:
         yield plane

@@ -15,7 +15,7 @@ app = cyclopts.App(name="tenant", help="Create, list, show, suspend and resume t
 @app.command
 def create(tenant: str, /, *, where: Where = WHERE) -> None:
     """Create an active tenant."""
-    with control_plane(where) as plane:
+    with control_plane(where, create=True) as plane:
         plane.create_tenant(tenant, actor=actor())
     print(tenant)
 

@@ -39,6 +39,10 @@ class StoreLocation:
             raise ControlError(f"{self.secret_folder}: cannot be made: {error.strerror}") from error
         return PostgresStore(self.url)
 
+    def exists(self) -> bool:
+        """Whether the folder has a store; of a database nothing is asked, it is taken to be there."""
+        return self.url is not None or (self.secret_folder / DATA_FILE).exists()
+
     def _refuse_emptied(self) -> None:
         """Raise ``CorruptStoreError`` for an empty file beside a secret, which is made after the store."""
         file = self.secret_folder / DATA_FILE
