@@ -260,10 +260,39 @@ def test_offline_story_leads_with_the_first_comparison():
     assert not Page(render_html(report, got)).all("script")
     assert "2 slices are too small to show" in render_markdown(report, got)
     assert got.verdict == Badge("Better", "good")
+    assert got.facts[1].note == "candidate (candidate) against baseline (baseline)"
     by_chance = replace(payload.comparison[0], p_value_holm=0.3)
     told = offline_story(report, replace(payload, comparison=[by_chance]))
     assert told.verdict.text == "No difference shown"
     assert "by Holm" in told.headline
+
+
+def test_offline_chart_shows_metrics_of_different_units_on_one_axis():
+    rows = [
+        PairedComparison("ndcg", 10, 0.05, 0.0525, 0.0025, 0.0005, 0.0045, 0.95, 0.01, 0.02, 500),
+        PairedComparison("novelty", 10, 8.0, 10.0, 2.0, 1.6, 2.4, 0.95, 0.0, 0.0, 500),
+        PairedComparison("popularity_bias", 10, 0.4, 0.3, -0.1, -0.12, -0.08, 0.95, 0.0, 0.0, 500),
+        PairedComparison("recall", 10, 0.0, 0.1, 0.1, 0.05, 0.15, 0.95, 0.0, 0.0, 500),
+    ]
+    systems = [SystemMetrics(name, [MetricValue("ndcg", 10, 0.05, 900)]) for name in ("a", "b")]
+    payload = OfflineReport(
+        precision_divides_by="list_length",
+        relevance="click",
+        systems=systems,
+        slices=[],
+        slices_below_minimum=0,
+        comparison=rows,
+    )
+    got = offline_story(header(mode="offline", offline=payload), payload)
+    assert got.lead is not None
+    assert "ndcg@10 +5.00 % (+1.00 % to +9.00 %)" in got.lead.description
+    assert "novelty@10 +25.0 % (+20.0 % to +30.0 %)" in got.lead.description
+    assert "recall" not in got.lead.description  # of 0 there is no percentage; the table has it
+    compared = {row[0]: row[-1] for section in got.sections for row in section.tables[-1].rows}
+    assert compared["popularity_bias@10"] == Badge("better", "good")
+    assert compared["recall@10"] == Badge("better", "good")
+    without = offline_story(header(mode="offline", offline=payload), replace(payload, comparison=rows[3:]))
+    assert without.lead is None
 
 
 @pytest.mark.parametrize(

@@ -136,6 +136,7 @@ def slices(
     *,
     errors: Mapping[str, Sequence[tuple[float, float]]] | None = None,
     is_percent: bool = False,
+    unit: str = "",
 ) -> Chart:
     """Return one row per label with a dot per series (two at most are told apart by colour and shape)."""
     write = numbers.percent if is_percent else numbers.number
@@ -159,6 +160,8 @@ def slices(
         _rows(axes, kept)
         axes.xaxis.set_major_locator(MaxNLocator(6))
         axes.xaxis.set_major_formatter(_tick_labels(is_percent=is_percent))
+        if unit:
+            axes.set_xlabel(unit)
         if len(series) > 1:
             axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=len(series), borderaxespad=0.2)
         parts = [

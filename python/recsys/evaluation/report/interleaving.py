@@ -82,8 +82,8 @@ def interleaving_story(_report: Report, payload: InterleavingPayload) -> Story:
                 "Preference",
                 (
                     f"A {payload.credit} is credited to the team that placed the item, as the served list "
-                    f"says; {numbers.count(found.clicks_without_team)} on items without a team earn nothing. "
-                    "Each user counts once, for the team with more credit.",
+                    f"says; those on items without a team ({numbers.count(found.clicks_without_team)}) earn "
+                    "nothing. Each user counts once, for the team with more credit.",
                 ),
                 (funnel("From credit to choice", steps),),
                 (

@@ -13,10 +13,13 @@ from recsys.evaluation.report.story import (
     Section,
     Story,
     Table,
+    Tone,
     number_columns,
     text_columns,
 )
 from recsys.evaluation.report.verdicts import effect_badge, verdict_badge
+
+_LOWER_IS_BETTER = frozenset({"popularity_bias"})
 
 
 def offline_story(report: Report, payload: OfflineReport, *, title: str = "Offline comparison") -> Story:
@@ -28,13 +31,19 @@ def offline_story(report: Report, payload: OfflineReport, *, title: str = "Offli
         headline=_headline(payload),
         facts=(
             Fact("lists", numbers.count(report.summary.cases_evaluated)),
-            Fact("systems", numbers.count(len(systems)), ", ".join(systems)),
+            Fact("systems", numbers.count(len(systems)), _roles(systems)),
             Fact("relevant is", payload.relevance, "outcome that counts"),
             Fact("precision divides by", payload.precision_divides_by.replace("_", " ")),
         ),
-        lead=_effects(payload.comparison) if payload.comparison else None,
+        lead=_effects(payload.comparison),
         sections=tuple(section for section in (_metrics(payload), *_slices(payload)) if section.tables),
     )
+
+
+def _roles(systems: list[str]) -> str:
+    if len(systems) < 2:
+        return ", ".join(systems)
+    return f"{systems[1]} (candidate) against {systems[0]} (baseline)"
 
 
 def _verdict(report: Report, payload: OfflineReport) -> Badge:
@@ -76,18 +85,29 @@ def _headline(payload: OfflineReport) -> str:
     return "Nothing was measured."
 
 
-def _effects(comparison: list[PairedComparison]) -> Chart:
+def _effects(comparison: list[PairedComparison]) -> Chart | None:
+    """Return the differences in units of the baseline's value, for metrics are shares, ranks and bits: on
+    one axis of differences all but the largest would be dots at 0. A baseline of 0 has no such unit.
+    """
     effects = [
         Effect(
             name_of(row),
-            row.difference,
-            row.ci_low,
-            row.ci_high,
-            tone_of(row.ci_low, row.ci_high),
+            row.difference / row.baseline,
+            row.ci_low / row.baseline,
+            row.ci_high / row.baseline,
+            _tone(row, row.ci_low, row.ci_high),
         )
         for row in comparison
+        if row.baseline > 0.0
     ]
-    return forest("Candidate minus baseline", effects, unit="difference on the same requests")
+    if not effects:
+        return None
+    unit = "difference on the same requests, in percent of the baseline's value"
+    return forest("Candidate against baseline", effects, is_percent=True, unit=unit)
+
+
+def _tone(row: PairedComparison, low: float, high: float) -> Tone:
+    return tone_of(-high, -low) if row.metric in _LOWER_IS_BETTER else tone_of(low, high)
 
 
 def _metrics(payload: OfflineReport) -> Section:
@@ -123,7 +143,7 @@ def _metrics(payload: OfflineReport) -> Section:
 
 
 def _compared(row: PairedComparison) -> tuple[str | Badge, ...]:
-    tone = tone_of(row.difference, row.difference) if _is_clear(row) else "plain"
+    tone = _tone(row, row.difference, row.difference) if _is_clear(row) else "plain"
     word = {"good": "better", "bad": "worse"}.get(tone, "no call")
     return (
         name_of(row),
@@ -171,7 +191,7 @@ def _by_dimension(
     metric = name_of(first(whole[order[0]][systems[0]])) if order else ""
     shown = order[: MOST_ROWS // 2]
     series = {system: [first(whole[label][system]).value for label in shown] for system in systems[:2]}
-    chart = slices(f"{metric} by {name}", shown, series)
+    chart = slices(f"{metric} by {name}", shown, series, unit=metric)
     rows = tuple(
         (
             label,
