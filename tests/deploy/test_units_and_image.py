@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,22 @@ def test_systemd_takes_the_units(tmp_path: Path) -> None:
 def test_the_service_is_confined(tmp_path: Path) -> None:
     unit = UNITS / "recsys.service"
     printed("systemd-analyze", "security", "--offline=true", f"--threshold={EXPOSURE}", unit)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        UNITS / "recsys-pipeline.service",
+        ROOT / "deploy" / "helm" / "recsys" / "templates" / "pipelines.yaml",
+    ],
+    ids=lambda path: path.name,
+)
+def test_a_nightly_pipeline_ends_with_the_last_whole_day(path: Path) -> None:
+    found = re.search(r'--to "\$\((.+?)\)"', path.read_text())
+    assert found is not None
+    before = datetime.now(UTC).date()
+    last = date.fromisoformat(printed("/bin/sh", "-c", found[1].replace("%%", "%")).strip())
+    assert last in {day - timedelta(days=1) for day in (before, datetime.now(UTC).date())}
 
 
 def test_the_container_file_is_sound() -> None:

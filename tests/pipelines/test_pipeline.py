@@ -14,7 +14,7 @@ from recsys.contracts.manifest import Manifest
 from recsys.control.locations import StoreLocation
 from recsys.control.plane import ControlPlane
 from recsys.pipelines.build.request import BuildInput
-from recsys.pipelines.ingest import canonical_files, ingest
+from recsys.pipelines.ingest import Ingested, canonical_files, ingest
 from recsys.pipelines.input.errors import InputError, TooManyBadRowsError
 from recsys.pipelines.input.files import find_input_files
 from recsys.pipelines.input.mapping import ColumnMapping
@@ -141,6 +141,51 @@ def test_incremental_reads_for_new_days_only(workspace: Workspace, shop: Path) -
     report = ingest(workspace, given("interactions.jsonl"), FIRST, date(2026, 1, 5), incremental=True)
     assert (report.rows, report.days_kept, report.days_changed) == (12, 4, 1)
     assert {name: value for name, value in contents(workspace).items() if name in before} == before
+
+
+def test_incremental_reads_a_day_again_that_was_not_over(workspace: Workspace, shop: Path) -> None:
+    during, after = datetime(2026, 1, 4, 3, 10, tzinfo=UTC), datetime(2026, 1, 5, 0, 0, tzinfo=UTC)
+
+    def ingest_at(now: datetime, per_day: int) -> Ingested:
+        write_rows(shop / "interactions.jsonl", shop_rows(range(4), per_day=per_day))
+        last = date(2026, 1, 4)
+        return ingest(workspace, given("interactions.jsonl"), FIRST, last, incremental=True, now=now)
+
+    assert ingest_at(during, 3).rows == 12
+    again = ingest_at(during + timedelta(hours=20), 6)
+    assert (again.rows, again.days_kept, again.days_changed) == (6, 3, 1)
+    assert ingest_at(after, 9).rows == 9
+    assert workspace.checkpoints().days["2026-01-04"].rows == 9
+    assert ingest_at(after, 12).days_kept == 4
+
+
+def test_days_with_rows_are_not_emptied_unless_told_to(
+    shop: Path, workspace: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ingest(workspace, given("interactions.jsonl"), FIRST, LAST)
+    before, known = contents(workspace), workspace.checkpoints()
+    write_rows(shop / "interactions.jsonl", shop_rows(range(9, 10), per_day=12))
+    command = ["pipeline", "ingest", *OF, *DAYS, "--interactions", "interactions.jsonl"]
+    assert run(command) == 1
+    told = " ".join(capsys.readouterr().err.split())
+    assert "for 9 days (2026-01-01, 2026-01-02, " in told
+    assert "2026-01-09) that had some; nothing was changed" in told
+    assert "--allow-empty-days" in told
+    assert (contents(workspace), workspace.checkpoints()) == (before, known)
+    assert run([*command, "--allow-empty-days"]) == 0
+    assert list(contents(workspace)) == ["day=2026-01-10.parquet"]
+
+
+def test_no_row_for_the_days_to_be_read_names_the_range_and_what_is_kept(
+    workspace: Workspace, shop: Path
+) -> None:
+    ingest(workspace, given("interactions.jsonl"), FIRST, LAST)
+    with pytest.raises(PipelineError) as told:
+        ingest(workspace, given("interactions.jsonl"), FIRST, date(2026, 1, 12), incremental=True)
+    assert (
+        "between 2026-01-01 and 2026-01-12 on the 2 days (2026-01-11, 2026-01-12) to be read, "
+        "beside the 10 kept as they are: 300 rows read" in str(told.value)
+    )
 
 
 def test_an_input_without_rows_of_the_range_is_an_error_and_changes_nothing(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -285,6 +286,7 @@ def _ingest(
     from recsys.pipelines.ingest import ingest
 
     first, last = days.from_.date(), days.to.date()
+    now = datetime.now(UTC)  # before a source is asked: what comes in meanwhile may not be in the answer
     workspace.folder.mkdir(parents=True, exist_ok=True)
     with open_source(workspace, days, source, reading, begin) as (given, origin):
         return ingest(
@@ -295,6 +297,8 @@ def _ingest(
             origin=origin,
             segment=source.segment,
             incremental=source.incremental,
+            allow_empty_days=source.allow_empty_days,
+            now=now,
         )
 
 

@@ -48,7 +48,10 @@ class SourceOptions:
         str | None, Parameter(help="Only rows of this segment; rows that name none are taken to be of it.")
     ] = None
     incremental: Annotated[
-        bool, Parameter(negative="", help="Read only for the days that were never ingested.")
+        bool, Parameter(negative="", help="Read only for days that were not ingested since they ended.")
+    ] = False
+    allow_empty_days: Annotated[
+        bool, Parameter(negative="", help="Empty days that have rows and for which the input has none.")
     ] = False
 
 

@@ -5,9 +5,9 @@ A day's file is replaced as a whole, and only if its rows differ; the order of t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -52,6 +52,8 @@ _COLUMNS: dict[str, pa.DataType] = {
 _BUFFER_ROWS = 2_000_000
 _DAY_MS = 86_400_000
 _EPOCH = date(1970, 1, 1)
+_NAMED_DAYS = 7
+"""How many days a message names one by one."""
 
 
 class Ingested(Struct, frozen=True, omit_defaults=True):
@@ -76,14 +78,18 @@ def ingest(
     origin: object = None,
     segment: str | None = None,
     incremental: bool = False,
+    allow_empty_days: bool = False,
+    now: datetime | None = None,
 ) -> Ingested:
     """Bring the days ``first`` to ``last`` of the workspace up to date with the input.
 
-    ``origin`` names the input where the files are only copies of it. A day whose input has not changed is
-    left alone; ``incremental`` reads only for the days that were never ingested. Raises
-    :class:`PipelineError` when the input has no row for this tenant, surface and range, and what reading
-    raises; then no day has changed.
+    ``origin`` names the input where the files are only copies of it, taken from ``now`` on (default: the
+    clock). A day whose input has not changed is left alone; ``incremental`` reads only for the days that
+    were never ingested since they ended, at midnight UTC. Raises :class:`PipelineError` when the input has
+    no row for this tenant, surface and range, or none for a day that has rows now, unless
+    ``allow_empty_days``, and what reading raises; then no day has changed.
     """
+    today = (now or datetime.now(UTC)).astimezone(UTC).date()
     files = [(str(file.path), file.size, file.path.stat().st_mtime_ns) for file in given.files]
     source = source_of(_RECIPE, origin or files, given.mapping, workspace.tenant, workspace.surface, segment)
     wanted = days_between(first, last)
@@ -97,31 +103,70 @@ def ingest(
         if not stale:
             return Ingested(0, 0, 0, 0, len(wanted), 0, len(wanted))
         with TemporaryDirectory(prefix=".ingest-", dir=_make(workspace.folder)) as scratch:
-            return _ingest_days(workspace, given, stale, Path(scratch), segment, source, len(wanted))
+            folder = Path(scratch)
+            counts = _spread(workspace, given, set(stale), folder, segment)
+            if not counts.used:
+                raise PipelineError(_no_row(workspace, wanted, stale, counts))
+            if not allow_empty_days:
+                _refuse_emptying(workspace, stale, known, folder)
+            done = _write_days(workspace, given, stale, folder, source, today)
+    bad = str(given.quarantine) if counts.bad and given.quarantine else None
+    kept = len(wanted) - len(stale)
+    return Ingested(
+        counts.used, done.duplicates, counts.bad, counts.other, len(wanted), done.changed, kept, bad
+    )
+
+
+def _no_row(workspace: Workspace, wanted: list[date], stale: list[date], counts: _Counts) -> str:
+    kept = len(wanted) - len(stale)
+    beside = f" on the {_named(stale)} to be read, beside the {kept} kept as they are" if kept else ""
+    return (
+        f"no interaction of {workspace.tenant}/{workspace.surface} between {wanted[0]} and {wanted[-1]}"
+        f"{beside}: {counts.rows:,} rows read, {counts.bad:,} of them bad, "
+        f"{counts.other:,} of others or other days"
+    )
+
+
+def _refuse_emptying(
+    workspace: Workspace, stale: list[date], known: Mapping[str, DayCheckpoint], scratch: Path
+) -> None:
+    """Raise :class:`PipelineError` when the input has no row for a day that has some now."""
+    emptied = [
+        day
+        for day in stale
+        if not _raw_file(scratch, day).exists()
+        and (workspace.day_file(day).is_file() or ((before := known.get(str(day))) and before.rows))
+    ]
+    if emptied:
+        raise PipelineError(
+            f"the input has no row of {workspace.tenant}/{workspace.surface} for {_named(emptied)} that had "
+            "some; nothing was changed. Give the input of the whole range, or --incremental to keep the days "
+            "that are ingested, or --allow-empty-days to empty them"
+        )
+
+
+def _named(days: list[date]) -> str:
+    shown = ", ".join(str(day) for day in days[:_NAMED_DAYS])
+    more = "" if len(days) <= _NAMED_DAYS else f", … {days[-1]}"
+    return f"{len(days)} day{'' if len(days) == 1 else 's'} ({shown}{more})"
 
 
 def _is_current(workspace: Workspace, day: date, known: DayCheckpoint | None, source: str | None) -> bool:
-    if known is None or source not in (None, known.source):
+    """Whether a day need not be read again: for ``source``, or (``None``) for any since it was over."""
+    if known is None or (known.is_partial if source is None else source != known.source):
         return False
     path = workspace.day_file(day)
     return path.is_file() if known.rows else not path.exists()
 
 
-def _ingest_days(
-    workspace: Workspace,
-    given: BuildInput,
-    days: list[date],
-    scratch: Path,
-    segment: str | None,
-    source: str,
-    n_wanted: int,
-) -> Ingested:
-    counts = _spread(workspace, given, set(days), scratch, segment)
-    if not counts.used:
-        raise PipelineError(
-            f"no interaction of {workspace.tenant}/{workspace.surface} between {days[0]} and {days[-1]}: "
-            f"{counts.rows:,} rows read, {counts.bad:,} of them bad, {counts.other:,} of others or other days"
-        )
+class _Written(Struct):
+    duplicates: int = 0
+    changed: int = 0
+
+
+def _write_days(
+    workspace: Workspace, given: BuildInput, days: list[date], scratch: Path, source: str, today: date
+) -> _Written:
     advance = given.begin("writing days", len(days))
     checkpoints = workspace.checkpoints()
     stale = {str(day) for day in days}
@@ -129,18 +174,16 @@ def _ingest_days(
     workspace.remember(
         Checkpoints(known, checkpoints.builds)
     )  # a run that is killed from here on is run again
-    changed = duplicates = 0
+    done = _Written()
     for day in days:
         before = checkpoints.days.get(str(day))
-        known[str(day)] = after = _write_day(workspace, day, scratch, source)
-        duplicates += after.duplicates
-        changed += before is None or before.sha256 != after.sha256
+        after = _write_day(workspace, day, scratch, source, is_partial=day >= today)
+        known[str(day)] = after
+        done.duplicates += after.duplicates
+        done.changed += before is None or before.sha256 != after.sha256
         workspace.remember(Checkpoints(known, checkpoints.builds))
         advance(1)
-    quarantine = str(given.quarantine) if counts.bad and given.quarantine else None
-    return Ingested(
-        counts.used, duplicates, counts.bad, counts.other, n_wanted, changed, n_wanted - len(days), quarantine
-    )
+    return done
 
 
 class _Counts(Struct):
@@ -213,13 +256,19 @@ def _flush(
         writers[number].write_table(table.filter(pc.equal(numbers, pa.scalar(number, pa.int64()))))
 
 
-def _write_day(workspace: Workspace, day: date, scratch: Path, source: str) -> DayCheckpoint:
+def _raw_file(scratch: Path, day: date) -> Path:
+    return scratch / f"{(day - _EPOCH).days}.parquet"
+
+
+def _write_day(
+    workspace: Workspace, day: date, scratch: Path, source: str, *, is_partial: bool
+) -> DayCheckpoint:
     """Put a day's rows in order, each once, and replace its file if that differs."""
-    raw = scratch / f"{(day - _EPOCH).days}.parquet"
+    raw = _raw_file(scratch, day)
     target = workspace.day_file(day)
     if not raw.exists():
         target.unlink(missing_ok=True)
-        return DayCheckpoint(source, "", 0, 0)
+        return DayCheckpoint(source, "", 0, 0, is_partial)
     table = pq.read_table(raw)
     raw.unlink()
     unique = table.group_by(list(_COLUMNS), use_threads=False).aggregate([])
@@ -232,7 +281,7 @@ def _write_day(workspace: Workspace, day: date, scratch: Path, source: str) -> D
     digest = file_digest(made)
     if not target.is_file() or file_digest(target) != digest:
         write_atomically(target, read_pieces(made))
-    return DayCheckpoint(source, digest, unique.num_rows, table.num_rows - unique.num_rows)
+    return DayCheckpoint(source, digest, unique.num_rows, table.num_rows - unique.num_rows, is_partial)
 
 
 def _make(folder: Path) -> Path:

@@ -34,12 +34,16 @@ class PipelineError(RecsysError):
 
 
 class DayCheckpoint(Struct, frozen=True):
-    """A day that was ingested: ``source`` names the input, ``sha256`` the file, empty without rows."""
+    """A day that was ingested: ``source`` names the input, ``sha256`` the file, empty without rows.
+
+    ``is_partial``: the day was not over yet when its input was read, so more of it is to come.
+    """
 
     source: str
     sha256: str
     rows: int
     duplicates: int
+    is_partial: bool = False
 
 
 class BuildCheckpoint(Struct, frozen=True):
