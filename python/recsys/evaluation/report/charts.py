@@ -163,7 +163,8 @@ def slices(
         if unit:
             axes.set_xlabel(unit)
         if len(series) > 1:
-            axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=len(series), borderaxespad=0.2)
+            # On the left, where a narrow screen begins.
+            axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=len(series), borderaxespad=0.2)
         parts = [
             f"{label}: " + ", ".join(f"{name} {write(points[row])}" for name, points in series.items())
             for row, label in enumerate(kept)

@@ -282,7 +282,10 @@ def _slices(metric: MetricResult, result: ExperimentResult) -> Section | None:
     if result.slices_below_minimum:
         words.append(f"{numbers.count(result.slices_below_minimum)} slices have too few users to show.")
     return Section(
-        "Slices", tuple(words), (forest(f"{metric.name}: difference by slice", effects),), (table,)
+        "Slices",
+        tuple(words),
+        (forest(f"{metric.name}: difference by slice", effects, unit="difference"),),
+        (table,),
     )
 
 
