@@ -122,6 +122,7 @@ def test_board_of_nothing_is_open_and_says_what_comes_next(name: str) -> None:
         ({"keys": (key("service", revoked_at=NOW),)}, "readiness", "keys"),
         ({"probe": Probe(200, 200)}, "readiness", "auth"),
         ({"probe": Probe(0, 401)}, "readiness", "ready"),
+        ({"probe": Probe(0, 0)}, "readiness", "auth"),
         ({"probe": None}, "readiness", "auth"),
         ({"alerting": None}, "readiness", "alerts"),
         ({"alerting": replace(ALERTING, alerts=list(ALERTS[1:]))}, "readiness", "alerts"),
@@ -147,6 +148,9 @@ def test_what_is_missing_opens_its_row(change: dict, board: str, row: str) -> No
         ({"reports": [ReportEvidence(FILE, "offline", NOW, "fail")]}, "ship", "offline"),
         ({"backups": [BackupEvidence(FILE, NOW - 49 * HOUR)]}, "readiness", "backup"),
         ({"capacities": [CapacityEvidence(FILE, NOW, 10.0, 80.0)]}, "readiness", "capacity"),
+        ({"capacities": [CapacityEvidence(FILE, NOW, 0.0, 0.0, 6081)]}, "readiness", "capacity"),
+        ({"capacities": [CapacityEvidence(FILE, NOW, 0.0, 0.0)]}, "readiness", "capacity"),
+        ({"capacities": [CapacityEvidence(FILE, NOW, 10.0, 3.0, 1)]}, "readiness", "capacity"),
         (
             {"drills": [DrillEvidence(FILE, drill.name, NOW, True, 1, 1) for drill in DRILLS[1:]]},
             "readiness",

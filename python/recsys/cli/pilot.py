@@ -231,11 +231,12 @@ def _show(
 
     data_dir = given.registry.where.data_dir
     with control_plane(given.registry.where) as plane:
+        plane.tenant(given.tenant)  # raises for a tenant that does not exist: nothing here is about it
         facts = gather_facts(
             plane,
             given.registry.open(),
             data_dir=data_dir,
-            evidence=given.evidence or (data_dir / "evidence", data_dir / "backups"),
+            evidence=given.evidence,
             tenant=given.tenant,
             surface=given.surface,
             now=utc_now(),

@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 from msgspec import Struct
 
-from recsys.contracts.errors import UsageError
+from recsys.contracts.errors import RecsysError, UsageError
 from recsys.pilot.asking import check_url
 
 MAX_SECONDS = 60.0
@@ -48,7 +48,8 @@ def measure(
 ) -> Capacity:
     """Load ``/v1/recommend`` for ``seconds`` and return what was answered.
 
-    Raises :class:`UsageError` for more than a minute: a capacity test is no soak.
+    Raises :class:`UsageError` for more than a minute: a capacity test is no soak; :class:`RecsysError` when
+    no request was answered with a list: that measures nothing.
     """
     if not 0 < seconds <= MAX_SECONDS:
         raise UsageError(f"--seconds {seconds:g}: above 0, and at most {MAX_SECONDS:g}")
@@ -66,7 +67,10 @@ def measure(
             pool.map(lambda _: _load(base.netloc, base.scheme, body, headers, end), range(connections))
         )
     took = time.monotonic() - began
-    latencies = np.asarray([latency for found, _ in done for latency in found])
+    latencies = np.asarray([latency for found, _, _ in done for latency in found])
+    if not latencies.size:
+        last = next((reason for _, _, reason in done if reason), "no time for one")
+        raise RecsysError(f"{url}: no request was answered (last: {last})")
     return Capacity(
         at=datetime.now(UTC),
         url=url,
@@ -75,17 +79,18 @@ def measure(
         requests_per_s=round(len(latencies) / took, 1),
         p50_ms=_percentile(latencies.tolist(), 50),
         p95_ms=_percentile(latencies.tolist(), 95),
-        failed=sum(failed for _, failed in done),
+        failed=sum(failed for _, failed, _ in done),
     )
 
 
 def _load(
     authority: str, scheme: str, body: bytes, headers: dict[str, str], end: float
-) -> tuple[list[float], int]:
+) -> tuple[list[float], int, str]:
+    """Return latencies of what was answered, how many were not, and why the last of these was not."""
     kind = http.client.HTTPSConnection if scheme == "https" else http.client.HTTPConnection
     connection = kind(authority, timeout=10)
     latencies: list[float] = []
-    failed = 0
+    failed, reason = 0, ""
     try:
         while time.monotonic() < end:
             asked = time.perf_counter()
@@ -93,17 +98,17 @@ def _load(
                 connection.request("POST", "/v1/recommend", body, headers)
                 response = connection.getresponse()
                 response.read()
-            except (OSError, http.client.HTTPException):
-                failed += 1
+            except (OSError, http.client.HTTPException) as error:
+                failed, reason = failed + 1, str(error) or type(error).__name__
                 connection.close()
                 continue
             if response.status == 200:
                 latencies.append((time.perf_counter() - asked) * 1000)
             else:
-                failed += 1
+                failed, reason = failed + 1, f"status {response.status}"
     finally:
         connection.close()
-    return latencies, failed
+    return latencies, failed, reason
 
 
 def _percentile(values: Sequence[float], q: float) -> float:

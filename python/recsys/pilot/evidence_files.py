@@ -67,12 +67,13 @@ class BackupEvidence(Struct, frozen=True):
 
 
 class CapacityEvidence(Struct, frozen=True):
-    """A measurement of capacity: requests a second, and the 95th percentile in milliseconds."""
+    """A measurement of capacity: requests a second, 95th percentile in milliseconds, requests that failed."""
 
     path: Path
     at: datetime
     requests_per_s: float
     p95_ms: float
+    failed: int = 0
 
 
 class EvidenceFiles(Struct, frozen=True):
@@ -133,6 +134,7 @@ class _Capacity(Struct):
     at: datetime
     requests_per_s: float
     p95_ms: float
+    failed: int
 
 
 def read_evidence(folders: list[Path]) -> EvidenceFiles:
@@ -185,7 +187,9 @@ def _add(found: EvidenceFiles, path: Path, document: dict[str, object]) -> None:
     elif (backup := _read(document, _Backup)) is not None:
         found.backups.append(BackupEvidence(path, backup.made_at))
     elif (capacity := _read(document, _Capacity)) is not None:
-        found.capacities.append(CapacityEvidence(path, capacity.at, capacity.requests_per_s, capacity.p95_ms))
+        found.capacities.append(
+            CapacityEvidence(path, capacity.at, capacity.requests_per_s, capacity.p95_ms, capacity.failed)
+        )
     elif (alerting := _read(document, Alerting)) is not None:
         found.alertings.append(alerting)
 

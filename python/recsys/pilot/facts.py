@@ -5,11 +5,13 @@ Checks look at facts only, so that a checklist is the same for the same facts, a
 
 from __future__ import annotations
 
+import shlex
 import stat
 from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from pathlib import Path
 
+import msgspec
 from msgspec import Struct
 
 from recsys.artifacts.registry import Registry
@@ -25,6 +27,7 @@ from recsys.pilot.alerting import Alerting
 from recsys.pilot.evidence_files import EvidenceFiles, read_evidence
 
 AUDIT_ENTRIES = 10_000
+DATA_DIR = Path("data")
 
 
 class Release(Struct, frozen=True):
@@ -55,6 +58,7 @@ class Probe(Struct, frozen=True):
 
     ready: int
     unauthenticated: int
+    url: str = "http://HOST:PORT"
 
 
 class Facts(Struct, frozen=True, kw_only=True):
@@ -80,6 +84,37 @@ class Facts(Struct, frozen=True, kw_only=True):
     alerting: Alerting | None = None
     troubles: tuple[str, ...] = ()
     """What could not be read, and why."""
+    data_dir: Path = DATA_DIR
+    registry: str = str(DATA_DIR / "registry")
+    evidence: Path = DATA_DIR / "evidence"
+    """Where a next command leaves its evidence, to be found by the next look."""
+    backups: Path = DATA_DIR / "backups"
+
+    @property
+    def place(self) -> str:
+        """The option of the data folder, with a space before it; empty for the folder that is the default."""
+        return "" if self.data_dir == DATA_DIR else f" --data-dir {shlex.quote(str(self.data_dir))}"
+
+    @property
+    def of_surface(self) -> str:
+        """The options of tenant and surface."""
+        return f"--tenant {shlex.quote(self.tenant)} --surface {shlex.quote(self.surface)}"
+
+    @property
+    def logs(self) -> str:
+        """The options of the logs, for commands that join them."""
+        folder = self.data_dir / "logs"
+        kinds = ("exposures", "outcomes")
+        return " ".join(f"--{kind} {shlex.quote(str(folder / kind))}" for kind in kinds)
+
+    def evidence_path(self, name: str) -> str:
+        """Return the path of a file or folder of evidence, quoted for a shell."""
+        return shlex.quote(str(self.evidence / name))
+
+    def printed_to(self, command: str, name: str) -> str:
+        """Return a line for a shell that keeps the JSON of a command as evidence."""
+        folder = shlex.quote(str(self.evidence))
+        return f"mkdir -p {folder} && {command} --json > {self.evidence_path(name)}"
 
 
 def gather_facts(
@@ -96,7 +131,8 @@ def gather_facts(
 ) -> Facts:
     """Return the facts; what cannot be read is in ``troubles``, and its facts are as if nothing was there.
 
-    Without ``alerting``, that of the newest evidence file is taken.
+    Without ``alerting``, that of the newest evidence file is taken. Without ``evidence``, it is looked for in
+    ``evidence/`` and ``backups/`` of the data folder.
     """
     troubles: list[str] = []
     state: str | None = None
@@ -110,8 +146,11 @@ def gather_facts(
     except NotFoundError:
         pass
     releases, current = _releases(registry, tenant, surface, troubles)
-    logs = list_logs(data_dir / "logs", now.timestamp())
-    files = read_evidence(list(evidence))
+    log_dir = data_dir / "logs"
+    logs = list_logs(log_dir, now.timestamp())
+    folders = list(evidence) or [data_dir / "evidence", data_dir / "backups"]
+    files = read_evidence(folders)
+    found = {kind: _logs(log_dir, logs, kind, tenant, troubles) for kind in ("exposures", "outcomes")}
     troubles += [f"{path}: not JSON" for path in files.damaged]
     rules_data = _document(plane, tenant, "rules", state)
     config_data = _document(plane, tenant, "config", state)
@@ -128,13 +167,17 @@ def gather_facts(
         actions=actions,
         releases=releases,
         current=current,
-        exposures=_logs(logs, "exposures", tenant),
-        outcomes=_logs(logs, "outcomes", tenant),
+        exposures=found["exposures"],
+        outcomes=found["outcomes"],
         files=files,
         exposed_secrets=exposed_secrets(data_dir / "control"),
         probe=probe,
         alerting=alerting or (files.alertings[-1] if files.alertings else None),
         troubles=tuple(troubles),
+        data_dir=data_dir,
+        registry=registry.url,
+        evidence=folders[0],
+        backups=folders[-1],
     )
 
 
@@ -171,10 +214,47 @@ def _history(plane: ControlPlane, tenant: str, kind: DocumentKind, state: str | 
     return Documents(len(revisions), current)
 
 
-def _logs(files: Iterable[LogFile], kind: str, tenant: str) -> Logs:
-    of_kind = [file for file in files if file.kind == kind and file.tenant in (None, tenant)]
-    days = [file.day for file in of_kind if file.day is not None]
-    return Logs(len(of_kind), sum(file.bytes for file in of_kind), min(days, default=None))
+class _Context(Struct, frozen=True):
+    tenant_id: str = ""
+
+
+class _Line(Struct):
+    context: _Context = _Context()
+
+
+def _logs(folder: Path, files: Iterable[LogFile], kind: str, tenant: str, troubles: list[str]) -> Logs:
+    """Sum up one log of a tenant; of a part that tenants share, its own lines count.
+
+    An outcome names no tenant; what lies in no tenant's folder may be anybody's, and counts.
+    """
+    sizes: list[int] = []
+    days: list[date] = []
+    for file in files:
+        if file.kind != kind or file.tenant not in (None, tenant):
+            continue
+        try:
+            is_shared = file.tenant is None and kind == "exposures"
+            size = _bytes_of_tenant(folder / file.file, tenant) if is_shared else file.bytes
+        except OSError as error:
+            troubles.append(f"{folder / file.file}: {error.strerror}")
+            continue
+        if size:
+            sizes.append(size)
+            days += [] if file.day is None else [file.day]
+    return Logs(len(sizes), sum(sizes), min(days, default=None))
+
+
+def _bytes_of_tenant(part: Path, tenant: str) -> int:
+    """Return the bytes of a tenant's lines; a line that cannot be read is nobody's."""
+    decoder = msgspec.json.Decoder(_Line)
+    total = 0
+    with part.open("rb") as lines:
+        for line in lines:
+            try:
+                total += len(line) if decoder.decode(line).context.tenant_id == tenant else 0
+            except (msgspec.DecodeError, UnicodeDecodeError):
+                continue
+    return total
 
 
 def exposed_secrets(folder: Path) -> tuple[str, ...]:

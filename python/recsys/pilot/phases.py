@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
+
 from recsys.pilot.facts import Facts
 from recsys.pilot.requirements import Finding, Group, Requirement, met_if
 
 MIN_JOIN_RATE = 0.95
-ROLL_BACK = "recsys rules rollback --tenant"
 
 
 def phase_groups() -> tuple[Group, ...]:
@@ -60,15 +61,14 @@ def fast_path_groups() -> tuple[Group, ...]:
 def check_tenant(facts: Facts) -> Finding:
     """The tenant exists and is active."""
     if facts.tenant_state is None:
-        return Finding("open", "no such tenant", f"recsys tenant create {facts.tenant}")
-    return met_if(facts.tenant_state == "active", facts.tenant_state, f"recsys tenant resume {facts.tenant}")
+        return Finding("open", "no such tenant", f"recsys tenant create {facts.tenant}{facts.place}")
+    resume = f"recsys tenant resume {facts.tenant}{facts.place}"
+    return met_if(facts.tenant_state == "active", facts.tenant_state, resume)
 
 
 def check_baseline(facts: Facts) -> Finding:
     """A current release has popularity."""
-    publish = (
-        f"recsys pipeline run --tenant {facts.tenant} --surface {facts.surface} …, or recsys signals load"
-    )
+    publish = f"recsys pipeline run {facts.of_surface}{facts.place} …, or recsys signals load"
     if facts.current is None:
         return Finding("open", "; ".join(facts.troubles) or "no release", publish)
     evidence = f"release {facts.current.version[:12]} with {', '.join(facts.current.kinds)}"
@@ -89,7 +89,7 @@ def check_outcomes(facts: Facts) -> Finding:
 
 def check_joins(facts: Facts) -> Finding:
     """The latest validation with a join is sane and joins enough."""
-    validate = "recsys eval validate --exposures … --outcomes … --json > evidence/validation.json"
+    validate = next_validation(facts)
     rated = [one for one in facts.files.validations if one.join_rate is not None]
     if not rated:
         return Finding("open", "no validation of exposures with outcomes", validate)
@@ -103,7 +103,12 @@ def check_first_report(facts: Facts) -> Finding:
     """Any report or validation exists."""
     found = [*facts.files.validations, *facts.files.reports]
     evidence = f"{len(facts.files.validations)} validations, {len(facts.files.reports)} reports"
-    return met_if(bool(found), evidence, "recsys eval validate --exposures … --outcomes … --json")
+    return met_if(bool(found), evidence, next_validation(facts))
+
+
+def next_validation(facts: Facts) -> str:
+    """Return the line that validates the logs of the data folder, and keeps what it found."""
+    return facts.printed_to(f"recsys eval validate {facts.logs}", "validation.json")
 
 
 def check_signals(facts: Facts) -> Finding:
@@ -112,13 +117,17 @@ def check_signals(facts: Facts) -> Finding:
     if richer:
         latest = max(richer, key=lambda one: one.updated_at)
         return Finding("met", f"release {latest.version[:12]} with {', '.join(latest.kinds)}")
-    return Finding("open", "popularity alone", "recsys pipeline run … with co-visitation")
+    return Finding(
+        "open",
+        "popularity alone",
+        f"recsys pipeline run {facts.of_surface}{facts.place} … with co-visitation",
+    )
 
 
 def check_rules(facts: Facts) -> Finding:
     """A rules document with rules is current."""
     evidence = f"{facts.n_rules} rules, {facts.rules.revisions} revisions"
-    return met_if(facts.n_rules > 0, evidence, f"recsys rules put FILE --tenant {facts.tenant}")
+    return met_if(facts.n_rules > 0, evidence, f"recsys rules put FILE --tenant {facts.tenant}{facts.place}")
 
 
 def check_segments(facts: Facts) -> Finding:
@@ -136,7 +145,8 @@ def check_segments(facts: Facts) -> Finding:
 
 def check_offline(facts: Facts) -> Finding:
     """An offline report exists, and its gates did not fail."""
-    compare = "recsys eval offline … --out evidence/offline"
+    out = facts.evidence_path("offline")
+    compare = f"recsys eval offline {facts.logs} {facts.of_surface}{facts.place} --out {out}"
     reports = [one for one in facts.files.reports if one.mode == "offline"]
     if not reports:
         return Finding("open", "no offline report", compare)
@@ -153,25 +163,39 @@ def check_rollback(facts: Facts) -> Finding:
         if action.endswith((".rollback", ".roll_back"))
     )
     if not rolled:
-        return Finding("open", "no rollback in the audit trail", f"{ROLL_BACK} {facts.tenant}, and forward")
+        return Finding("open", "no rollback in the audit trail", next_rollback(facts))
     time, action = rolled[-1]
     return Finding("met", f"{action} on {time:%Y-%m-%d %H:%M} UTC")
+
+
+def next_rollback(facts: Facts) -> str:
+    """Return the command that rehearses a rollback."""
+    return f"recsys rules rollback --tenant {facts.tenant}{facts.place}, and forward"
 
 
 def check_experiment(facts: Facts) -> Finding:
     """An experiment report exists."""
     reports = [one for one in facts.files.reports if one.mode == "experiment"]
     if not reports:
-        return Finding("open", "no experiment report", "recsys eval experiment … --out evidence/experiment")
+        out = facts.evidence_path("experiment")
+        return Finding(
+            "open", "no experiment report", f"recsys eval experiment {facts.logs} --plan PLAN --out {out}"
+        )
     return Finding("met", f"{len(reports)}, the last of {reports[-1].created_at:%Y-%m-%d}")
 
 
 def check_decision(facts: Facts) -> Finding:
     """A decision document exists."""
     if not facts.files.decisions:
-        return Finding("open", "no decision", "recsys eval decide PLAN … --out evidence/decision")
+        return Finding("open", "no decision", next_decision(facts))
     latest = facts.files.decisions[-1]
     return Finding("met", f"{latest.decision} ({latest.path.name}, {latest.at:%Y-%m-%d})")
+
+
+def next_decision(facts: Facts) -> str:
+    """Return the command that decides from the logs of the data folder, and keeps the decision."""
+    where = f"--registry {shlex.quote(facts.registry)} {facts.of_surface}"
+    return f"recsys eval decide --plan PLAN {facts.logs} {where} --out {facts.evidence_path('decision')}"
 
 
 def check_drills(facts: Facts) -> Finding:
@@ -179,7 +203,9 @@ def check_drills(facts: Facts) -> Finding:
     latest = {one.drill: one for one in facts.files.drills}
     failed = sorted(name for name, one in latest.items() if not one.passed)
     evidence = f"{len(latest) - len(failed)} passed" + (f", failed: {', '.join(failed)}" if failed else "")
-    return met_if(bool(latest) and not failed, evidence, "recsys drill all --out evidence/drills")
+    return met_if(
+        bool(latest) and not failed, evidence, f"recsys drill all --out {facts.evidence_path('drills')}"
+    )
 
 
 def check_keys(facts: Facts) -> Finding:
@@ -189,13 +215,19 @@ def check_keys(facts: Facts) -> Finding:
     return met_if(
         any("service" in key.roles for key in usable),
         evidence,
-        f"recsys key issue --tenant {facts.tenant} --role service",
+        f"recsys key issue --tenant {facts.tenant} --role service{facts.place}",
     )
 
 
 def check_backup(facts: Facts) -> Finding:
     """A backup exists."""
     if not facts.files.backups:
-        return Finding("open", "no backup", "recsys backup FOLDER")
+        return Finding("open", "no backup", next_backup(facts))
     latest = facts.files.backups[-1]
     return Finding("met", f"{latest.path.parent.name} of {latest.made_at:%Y-%m-%d}")
+
+
+def next_backup(facts: Facts) -> str:
+    """Return the command that makes a backup where it is looked for."""
+    folder = shlex.quote(str(facts.backups / f"{facts.now:%Y-%m-%d-%H%M}"))
+    return f"recsys backup {folder}{facts.place}"

@@ -11,6 +11,7 @@ def probe_service(url: str, surface: str) -> Probe:
     base = check_url(url)
     request = {"surface": surface, "user": {"user_id": "probe"}, "k": 1}
     return Probe(
+        url=base,
         ready=ask(f"{base}/readyz").status,
         unauthenticated=ask(f"{base}/v1/recommend/validate", request).status,
     )

@@ -6,7 +6,15 @@ The order is that of the gates of a decision: schemas, joins, guardrails, primar
 from __future__ import annotations
 
 from recsys.pilot.facts import Facts
-from recsys.pilot.phases import check_baseline, check_joins, check_offline, check_rollback, check_signals
+from recsys.pilot.phases import (
+    check_baseline,
+    check_joins,
+    check_offline,
+    check_rollback,
+    check_signals,
+    next_decision,
+    next_validation,
+)
 from recsys.pilot.requirements import Finding, Group, Requirement, met_if
 
 
@@ -40,7 +48,7 @@ def ship_groups() -> tuple[Group, ...]:
 
 
 def _check_schemas(facts: Facts) -> Finding:
-    validate = "recsys eval validate --exposures … --outcomes … --json"
+    validate = next_validation(facts)
     if not facts.files.validations:
         return Finding("open", "no validation", validate)
     latest = facts.files.validations[-1]
@@ -50,9 +58,9 @@ def _check_schemas(facts: Facts) -> Finding:
 
 def _check_ship(facts: Facts) -> Finding:
     if not facts.files.decisions:
-        return Finding("open", "no decision yet", "recsys eval decide PLAN …")
+        return Finding("open", "no decision yet", next_decision(facts))
     latest = facts.files.decisions[-1]
-    return met_if(latest.decision == "ship", latest.decision, "recsys eval decide PLAN …")
+    return met_if(latest.decision == "ship", latest.decision, next_decision(facts))
 
 
 def _check_target(facts: Facts) -> Finding:
