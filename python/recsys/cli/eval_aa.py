@@ -7,7 +7,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from recsys.cli.console import OK, JsonFlag
-from recsys.cli.eval_inputs import NO_LOGS, LogOptions, Paths
+from recsys.cli.eval_inputs import NO_LOGS, LogOptions, Paths, Tenant
 from recsys.cli.eval_report import Out, tell
 
 HOLD = 2
@@ -21,6 +21,7 @@ def run_aa(
     splits: int = 1000,
     alpha: float = 0.05,
     seed: int = 0,
+    tenant: Tenant = None,
     out: Out = None,
     json: JsonFlag = False,
 ) -> int:
@@ -53,6 +54,7 @@ def run_aa(
         seed=seed,
         window=given.attribution_window(),
         memory=given.memory,
+        tenant=tenant,
     )
     tell(report, lambda: aa_story(report, payload), out, as_json=json)
     return OK if all(found.check.is_sound for found in payload.metrics) else HOLD

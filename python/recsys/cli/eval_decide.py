@@ -32,7 +32,7 @@ def run_decide(
     registry
         Where releases lie; the release before the current one of --tenant and --surface is the way back.
     tenant
-        Tenant of the release.
+        The tenant to measure (context.tenant_id), needed when the logs are of several, and of the release.
     surface
         Surface of the release.
     """
@@ -55,6 +55,7 @@ def run_decide(
         rollback_version=back,
         window=given.attribution_window(),
         memory=given.memory,
+        tenant=tenant,
     )
     if out is not None:
         import msgspec

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from recsys.cli.console import OK, JsonFlag
-from recsys.cli.eval_inputs import NO_LOGS, LogOptions, Paths
+from recsys.cli.eval_inputs import NO_LOGS, LogOptions, Paths, Tenant
 from recsys.cli.eval_report import Out, tell
 from recsys.contracts.errors import UsageError
 
@@ -26,6 +26,7 @@ def run_experiment(
     metric: Annotated[Paths, Parameter(name="--metric")] = (),
     guardrail: Annotated[Paths, Parameter(name="--guardrail")] = (),
     start: str | None = None,
+    tenant: Tenant = None,
     out: Out = None,
     json: JsonFlag = False,
 ) -> int:
@@ -72,7 +73,12 @@ def run_experiment(
             raise UsageError("give --plan, or --control and --candidate")
         chosen = plan_from({name: value for name, value in options.items() if value})
     report, payload = run(
-        given.logs(), chosen, plan_file=plan, window=given.attribution_window(), memory=given.memory
+        given.logs(),
+        chosen,
+        plan_file=plan,
+        window=given.attribution_window(),
+        memory=given.memory,
+        tenant=tenant,
     )
     tell(report, lambda: experiment_story(report, payload), out, as_json=json)
     return OK

@@ -18,6 +18,11 @@ if TYPE_CHECKING:
 Paths = Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative="")]
 """Files, folders, globs and URLs, several after one option."""
 
+Tenant = Annotated[
+    str | None,
+    Parameter(help="The tenant to measure (context.tenant_id); needed when the logs are of several."),
+]
+
 
 @Parameter(name="*")
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from recsys.cli.console import OK, JsonFlag
-from recsys.cli.eval_inputs import NO_LOGS, LogOptions
+from recsys.cli.eval_inputs import NO_LOGS, LogOptions, Tenant
 from recsys.cli.eval_report import Out, tell
 
 
@@ -14,6 +14,7 @@ def run_interleaving(
     given: LogOptions = NO_LOGS,
     credit: Literal["click", "conversion"] = "click",
     level: float = 0.95,
+    tenant: Tenant = None,
     out: Out = None,
     json: JsonFlag = False,
 ) -> int:
@@ -31,7 +32,12 @@ def run_interleaving(
 
     given.require(("exposures", "outcomes"))
     report, payload = run(
-        given.logs(), credit=credit, level=level, window=given.attribution_window(), memory=given.memory
+        given.logs(),
+        credit=credit,
+        level=level,
+        window=given.attribution_window(),
+        memory=given.memory,
+        tenant=tenant,
     )
     tell(report, lambda: interleaving_story(report, payload), out, as_json=json)
     return OK

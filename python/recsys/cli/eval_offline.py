@@ -113,8 +113,11 @@ def run_offline(
             plan,
             items=metrics.items,
             memory=given.memory,
+            tenant=replay.tenant,
         )
-    report = make_report(given, metrics, {"baseline": baseline, "candidate": candidate}, result)
+    report = make_report(
+        given, metrics, {"tenant": replay.tenant, "baseline": baseline, "candidate": candidate}, result
+    )
     if out is not None:
         from recsys.evaluation.report.offline import offline_story
         from recsys.evaluation.report.write import write_report

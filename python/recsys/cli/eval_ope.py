@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from recsys.cli.console import OK, JsonFlag
-from recsys.cli.eval_inputs import NO_LOGS, LogOptions, Paths
+from recsys.cli.eval_inputs import NO_LOGS, LogOptions, Paths, Tenant
 from recsys.cli.eval_report import Out, tell
 
 
@@ -23,6 +23,7 @@ def run_ope(
     folds: int = 5,
     level: float = 0.95,
     seed: int = 0,
+    tenant: Tenant = None,
     out: Out = None,
     json: JsonFlag = False,
 ) -> int:
@@ -65,6 +66,7 @@ def run_ope(
         max_weight=max_weight,
         window=given.attribution_window(),
         memory=given.memory,
+        tenant=tenant,
     )
     tell(report, lambda: ope_story(report, payload), out, as_json=json)
     return OK

@@ -25,7 +25,13 @@ if TYPE_CHECKING:
 class ReplayOptions:
     """Whose releases are replayed, and how."""
 
-    tenant: Annotated[str, Parameter(help="The tenant whose releases are replayed.")] = "demo"
+    tenant: Annotated[
+        str | None,
+        Parameter(
+            help="The tenant to measure (context.tenant_id), needed when the logs are of several, and whose "
+            "releases are replayed (default: demo)."
+        ),
+    ] = None
     surface: Annotated[str, Parameter(help="The surface whose releases are replayed.")] = "home"
     max_anchors: Annotated[
         int, Parameter(help="Anchors of a request, at most.", validator=Number(gte=0, lte=50))
@@ -54,13 +60,14 @@ def ranked_again(
             with (
                 control_plane(releases.where) as plane,
                 open_inputs(given.logs()) as inputs,
-                open_join(inputs, window=plan.window, memory=given.memory) as join,
+                open_join(inputs, window=plan.window, memory=given.memory, tenant=replay.tenant) as join,
             ):
+                tenant = replay.tenant or "demo"
                 source = ReplaySource(
                     releases.open(),
                     releases.cache(),
-                    lambda kind, version: plane.document(replay.tenant, kind, version),
-                    replay.tenant,
+                    lambda kind, version: plane.document(tenant, kind, version),
+                    tenant,
                     replay.surface,
                 )
                 requests = list(find_requests(join, plan.since, plan.until, replay.max_anchors))

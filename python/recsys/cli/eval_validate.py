@@ -29,6 +29,9 @@ def run_validate(
     shown: int = 10,
     mapping: Path | None = None,
     prometheus: Path | None = None,
+    tenant: Annotated[
+        str | None, Parameter(help="Check this tenant alone; else all, with rates by tenant.")
+    ] = None,
     out: Out = None,
     json: JsonFlag = False,
 ) -> int:
@@ -58,6 +61,7 @@ def run_validate(
         window=given.attribution_window(),
         memory=given.memory,
         mapping=mapping,
+        tenant=tenant,
     )
     if prometheus is not None:
         write_join_rates(prometheus, result)
@@ -70,6 +74,7 @@ def run_validate(
             "min_join_rate": min_join_rate,
             "window": given.window,
             "shown": shown,
+            "tenant": tenant,
         }
         files = write_report(out, validation_report(result, settings), validation_story(result))
     if json:

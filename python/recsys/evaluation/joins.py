@@ -155,18 +155,19 @@ def join_logs(
     window: timedelta = DEFAULT_WINDOW,
     memory: str = DEFAULT_MEMORY,
     threads: int | None = None,
+    tenant: str | None = None,
 ) -> JoinedLogs:
     """Return the logs at ``exposures``, ``outcomes`` and ``assignments`` (paths and URLs) as Arrow tables.
 
-    Raises EvaluationError when a file cannot be read or holds a line that is no record; nothing is skipped in
-    silence.
+    Only what is of ``tenant``, when it is given. Raises EvaluationError when a file cannot be read or holds a
+    line that is no record, and for logs of several tenants; nothing is skipped in silence.
     """
     logs: dict[Role, Sequence[str]] = {"exposures": exposures, "outcomes": outcomes}
     if assignments:
         logs["assignments"] = assignments
     with (
         open_inputs(logs) as inputs,
-        open_join(inputs, window=window, memory=memory, threads=threads) as join,
+        open_join(inputs, window=window, memory=memory, threads=threads, tenant=tenant) as join,
     ):
         return JoinedLogs(items=join.items(), requests=join.requests(), counts=join.counts())
 
@@ -182,12 +183,15 @@ def open_join(
     with_names: bool = True,
     inspector: Inspector | None = None,
     bounds: tuple[datetime, datetime] = ALWAYS,
+    tenant: str | None = None,
+    allow_tenants: bool = False,
 ) -> Iterator[Join]:
     """Yield the join of ``inputs``.
 
     ``experiment`` leaves only the arms of that one. Without names there are no ids of requests, users and
     items, only their hashes (``r1, r2, usr``), and no views but ``requests``. ``inspector`` is told of what
-    is not sound, and of times outside ``bounds``; by default what is no record is an error. Raises
+    is not sound, and of times outside ``bounds``; by default what is no record is an error. Only what is of
+    ``tenant`` is joined; without one, logs of several are refused unless ``allow_tenants``. Raises
     EvaluationError as :func:`join_logs`, and when ``window`` is negative.
     """
     if window < timedelta(0):
@@ -201,6 +205,8 @@ def open_join(
                 oldest=bounds[0],
                 newest=bounds[1],
                 with_names=with_names,
+                tenant=tenant,
+                allow_tenants=allow_tenants,
             )
             connection.execute(MATCHED, {"window_us": window // timedelta(microseconds=1)})
             connection.execute(CREDIT)

@@ -7,7 +7,7 @@ Tables ``exposures``, ``outcomes``, ``assignments`` and ``ranklists`` have the c
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -17,6 +17,7 @@ import pyarrow as pa
 from recsys.contracts.errors import EvaluationError
 from recsys.evaluation.findings import Defect
 from recsys.evaluation.inputs import Inputs, Role, Source
+from recsys.evaluation.joins_tenants import keep_tenant
 from recsys.evaluation.log_rows import CONTEXTS, schema_of
 from recsys.evaluation.log_scan import Contexts, Inspector, Scan
 from recsys.evaluation.validate_records import Record
@@ -91,17 +92,25 @@ def stage_logs(
     oldest: datetime,
     newest: datetime,
     with_names: bool,
+    tenant: str | None = None,
+    allow_tenants: bool = False,
 ) -> dict[Role, Staged]:
     """Fill the tables of every role, empty ones for those not given, and return what was read of each.
 
-    Raises what ``inspector`` raises, and EvaluationError for a file that cannot be opened.
+    Only records of ``tenant`` stay; without one, logs of several are refused unless ``allow_tenants``
+    (:mod:`recsys.evaluation.joins_tenants`). Raises what ``inspector`` raises, and EvaluationError for a file
+    that cannot be opened.
     """
     with connection.cursor() as own:
         own.execute("CREATE TABLE contexts (ctx UBIGINT, pairs MAP(VARCHAR, VARCHAR))")
         writer = _ContextWriter(own)
         scan = Scan(inspector, writer.add, oldest, newest, with_names)
-        staged = {role: stage_log(connection, scan, role, inputs.of(role), role) for role in ROLES}
-        writer.flush()
+
+        def keep(role: Role) -> None:
+            writer.flush()
+            keep_tenant(connection, role, tenant, allow_several=allow_tenants)
+
+        staged = {role: stage_log(connection, scan, role, inputs.of(role), role, keep) for role in ROLES}
     # Exposures and ranked lists may share a context.
     connection.execute(
         "CREATE OR REPLACE TABLE contexts AS SELECT ctx, any_value(pairs) AS pairs FROM contexts GROUP BY ctx"
@@ -110,9 +119,16 @@ def stage_logs(
 
 
 def stage_log(
-    connection: duckdb.DuckDBPyConnection, scan: Scan, role: Role, sources: list[Source], table: str
+    connection: duckdb.DuckDBPyConnection,
+    scan: Scan,
+    role: Role,
+    sources: list[Source],
+    table: str,
+    choose: Callable[[Role], None] | None = None,
 ) -> Staged:
-    """Make ``table`` of the sources of one log, without duplicates, and return what was read."""
+    """Make ``table`` of the sources of one log, without duplicates, and return what was read; ``choose``
+    drops from it what is not wanted, before duplicates are looked for.
+    """
     lines = 0
     raised: list[BaseException] = []
 
@@ -137,14 +153,17 @@ def stage_log(
             raise raised[0] from None
         raise
     records = _count(connection, table)
+    if choose is not None:
+        choose(role)
     if role in ("exposures", "ranklists"):
         connection.execute(_SEVERAL.format(table=table))
         copies, conflicts = connection.execute(_COUNT_SEVERAL.format(table=table)).fetchall()[0]
         if copies or conflicts:
             connection.execute(_DROP_LATER.format(table=table))
         return Staged(lines, records, copies, conflicts)
+    chosen = _count(connection, table)
     connection.execute(_DROP_COPIES.format(table=table))
-    return Staged(lines, records, records - _count(connection, table))
+    return Staged(lines, records, chosen - _count(connection, table))
 
 
 def _count(connection: duckdb.DuckDBPyConnection, table: str) -> int:

@@ -117,6 +117,7 @@ def evaluate_offline(
     *,
     items: Path | None = None,
     memory: str = DEFAULT_MEMORY,
+    tenant: str | None = None,
 ) -> OfflineResult:
     """Return the metrics of ``baseline`` and, if any, ``candidate`` on the requests of ``logs``, and how
     they differ.
@@ -132,7 +133,7 @@ def evaluate_offline(
     catalog = read_items(items) if items else None
     with (
         open_inputs(logs) as inputs,
-        open_join(inputs, window=plan.window, memory=memory, with_names=False) as join,
+        open_join(inputs, window=plan.window, memory=memory, with_names=False, tenant=tenant) as join,
     ):
         read = inputs.fingerprint()
         try:

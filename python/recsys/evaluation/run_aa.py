@@ -35,8 +35,10 @@ def run_aa(
     seed: int = 0,
     window: timedelta = DEFAULT_WINDOW,
     memory: str = DEFAULT_MEMORY,
+    tenant: str | None = None,
 ) -> tuple[Report, AaPayload]:
-    """Return the report and its payload; users of all requests, or of those in arm ``variant``, are split.
+    """Return the report and its payload; users of all requests, or of those in arm ``variant``, are split;
+    ``tenant`` names one when the logs are of several.
 
     Users in several arms belong to each of them here: what counts is that the halves differ by chance alone.
     Raises ``EvaluationError`` for an unknown metric, an arm without requests, and as ``resampled_aa``.
@@ -45,7 +47,7 @@ def run_aa(
     chosen = "" if variant is None else "WHERE variant = " + "'" + variant.replace("'", "''") + "'"
     with (
         open_inputs(logs) as inputs,
-        open_join(inputs, window=window, memory=memory, with_names=False) as join,
+        open_join(inputs, window=window, memory=memory, with_names=False, tenant=tenant) as join,
     ):
         joins, connection = join.counts(), join.connection
         connection.execute(
@@ -76,6 +78,7 @@ def run_aa(
         settings={
             "metrics": [metric.name for metric in plan.family],
             "variant": variant,
+            "tenant": tenant,
             "splits": splits,
             "alpha": alpha,
             "window_s": window.total_seconds(),

@@ -31,6 +31,7 @@ def run_decide(
     rollback_version: str | None = None,
     window: timedelta = DEFAULT_WINDOW,
     memory: str = DEFAULT_MEMORY,
+    tenant: str | None = None,
     now: datetime | None = None,
 ) -> tuple[Decision, Report, DecisionPayload]:
     """Return the decision, its report and the report's payload.
@@ -40,7 +41,15 @@ def run_decide(
     ``experiment.analyse``.
     """
     check_plan(plan)
-    checked = validate_logs(logs, now=now, min_join_rate=plan.minimum_join_rate, window=window, memory=memory)
+    checked = validate_logs(
+        logs,
+        now=now,
+        min_join_rate=plan.minimum_join_rate,
+        window=window,
+        memory=memory,
+        tenant=tenant,
+        allow_tenants=False,
+    )
     rollback = rollback_version or plan.rollback_version
     files: list[InputFile] = [*checked.inputs, *([fingerprint_file("plan", plan_file)] if plan_file else [])]
     hashes = {f"{file.role}:{file.name}": file.sha256 for file in files}
@@ -61,7 +70,7 @@ def run_decide(
             inputs=hashes,
         )
     else:
-        with open_inputs(logs) as inputs, open_requests(inputs, plan, window, memory) as join:
+        with open_inputs(logs) as inputs, open_requests(inputs, plan, window, memory, tenant) as join:
             result = analyse_joined(join.connection, plan)
             changed = changed_inputs(inputs)
         measured = ExperimentPayload(result=result, primary_metric=primary_name(plan), joins=checked.join)
@@ -71,7 +80,7 @@ def run_decide(
     decision = decide(plan, evidence)
     payload = DecisionPayload(decision=decision, findings=checked.findings, measured=measured)
     warnings = [*changed, *_warnings(checked, measured)]
-    return decision, _report(payload, plan, files, warnings, checked, window), payload
+    return decision, _report(payload, plan, files, warnings, checked, window, tenant), payload
 
 
 def _warnings(checked: Validation, measured: ExperimentPayload | None) -> list[ReportWarning]:
@@ -86,12 +95,13 @@ def _report(
     warnings: Sequence[ReportWarning],
     checked: Validation,
     window: timedelta,
+    tenant: str | None,
 ) -> Report:
     report = new_report(
         "experiment",
         cases=checked.lines.get("exposures", 0),
         inputs=files,
-        settings=plan_settings(plan) | {"window_s": window.total_seconds()},
+        settings=plan_settings(plan) | {"tenant": tenant, "window_s": window.total_seconds()},
         gates=[GateResult(gate.name, gate.status, gate.reason) for gate in payload.decision.gates],
         warnings=warnings,
         seed=plan.seed,

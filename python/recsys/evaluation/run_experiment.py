@@ -30,25 +30,35 @@ def run_experiment(
     plan_file: Path | None = None,
     window: timedelta = DEFAULT_WINDOW,
     memory: str = DEFAULT_MEMORY,
+    tenant: str | None = None,
 ) -> tuple[Report, ExperimentPayload]:
     """Return the report and its payload; ``logs`` maps role to files, folders, globs and URLs.
 
     ``plan_file`` is where the plan comes from, for the list of inputs. Raises ``EvaluationError`` for logs
     that cannot be read or joined, and as ``experiment.analyse``.
     """
-    with open_inputs(logs) as inputs, open_requests(inputs, plan, window, memory) as join:
+    with open_inputs(logs) as inputs, open_requests(inputs, plan, window, memory, tenant) as join:
         joins = join.counts()
         result = analyse_joined(join.connection, plan)
         files = [*inputs.fingerprint(), *([fingerprint_file("plan", plan_file)] if plan_file else [])]
         changed = changed_inputs(inputs)
     payload = ExperimentPayload(result=result, primary_metric=primary_name(plan), joins=joins)
-    report = experiment_report(payload, plan, files, changed, window)
+    report = experiment_report(payload, plan, files, changed, window, tenant)
     return report, payload
 
 
-def open_requests(inputs: Inputs, plan: Plan, window: timedelta, memory: str) -> AbstractContextManager[Join]:
+def open_requests(
+    inputs: Inputs, plan: Plan, window: timedelta, memory: str, tenant: str | None
+) -> AbstractContextManager[Join]:
     """Return the join for the requests of an experiment: users by their hashes, and no names."""
-    return open_join(inputs, window=window, memory=memory, experiment=plan.experiment_id, with_names=False)
+    return open_join(
+        inputs,
+        window=window,
+        memory=memory,
+        experiment=plan.experiment_id,
+        with_names=False,
+        tenant=tenant,
+    )
 
 
 def experiment_report(
@@ -57,6 +67,7 @@ def experiment_report(
     files: Sequence[InputFile],
     more: Sequence[ReportWarning],
     window: timedelta,
+    tenant: str | None,
 ) -> Report:
     """Return the report of an analysis; ``more`` are warnings beside those of the analysis itself."""
     result = payload.result
@@ -64,7 +75,7 @@ def experiment_report(
         "experiment",
         cases=result.requests,
         inputs=files,
-        settings=plan_settings(plan) | {"window_s": window.total_seconds()},
+        settings=plan_settings(plan) | {"tenant": tenant, "window_s": window.total_seconds()},
         gates=experiment_gates(result),
         warnings=[*more, *experiment_warnings(result, payload.joins)],
         seed=plan.seed,

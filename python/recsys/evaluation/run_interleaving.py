@@ -42,12 +42,16 @@ def run_interleaving(
     level: float = 0.95,
     window: timedelta = DEFAULT_WINDOW,
     memory: str = DEFAULT_MEMORY,
+    tenant: str | None = None,
 ) -> tuple[Report, InterleavingPayload]:
     """Return the report and its payload. An item's key ``team`` (``a`` or ``b``) says which ranker placed it.
 
     Raises ``EvaluationError`` when no item has a team, a team is neither, or the logs cannot be joined.
     """
-    with open_inputs(logs) as inputs, open_join(inputs, window=window, memory=memory) as join:
+    with (
+        open_inputs(logs) as inputs,
+        open_join(inputs, window=window, memory=memory, tenant=tenant) as join,
+    ):
         joins, connection = join.counts(), join.connection
         read_teams(connection, inputs.paths("exposures"))
         lists, places = _check_teams(connection)
@@ -72,7 +76,12 @@ def run_interleaving(
         "interleaving",
         cases=lists,
         inputs=files,
-        settings={"credit": credit, "level": level, "window_s": window.total_seconds()},
+        settings={
+            "credit": credit,
+            "level": level,
+            "tenant": tenant,
+            "window_s": window.total_seconds(),
+        },
         warnings=changed,
     )
     return msgspec.structs.replace(report, interleaving=msgspec.Raw(msgspec.json.encode(payload))), payload

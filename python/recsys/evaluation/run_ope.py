@@ -35,6 +35,7 @@ def run_ope(
     max_weight: float | None = None,
     window: timedelta = DEFAULT_WINDOW,
     memory: str = DEFAULT_MEMORY,
+    tenant: str | None = None,
 ) -> tuple[Report, OpePayload]:
     """Return the report and its payload: what the target policy would have earned per ``unit``.
 
@@ -43,7 +44,7 @@ def run_ope(
     ``EvaluationError`` for logs that cannot be joined or lack the target's propensities.
     """
     chosen = settings or Settings()
-    with open_inputs(logs) as inputs, open_join(inputs, window=window, memory=memory) as join:
+    with open_inputs(logs) as inputs, open_join(inputs, window=window, memory=memory, tenant=tenant) as join:
         joins = join.counts()
         decisions = read_decisions(join.connection, reward=reward, features=features)
         files, changed = inputs.fingerprint(), changed_inputs(inputs)
@@ -86,6 +87,7 @@ def run_ope(
         settings={
             "reward": reward,
             "unit": unit,
+            "tenant": tenant,
             "features": list(features),
             "max_weight": max_weight,
             "window_s": window.total_seconds(),

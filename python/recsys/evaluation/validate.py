@@ -77,12 +77,15 @@ def validate_logs(
     shown: int = 10,
     window: timedelta = DEFAULT_WINDOW,
     memory: str = DEFAULT_MEMORY,
+    tenant: str | None = None,
     mapping: Path | None = None,
+    allow_tenants: bool = True,
 ) -> Validation:
     """Return what is wrong with ``logs`` (role to paths).
 
     ``now`` is the clock that future times are seen from; ``mapping`` is a file for logs in another shape
-    (:mod:`recsys.evaluation.record_mapping`). Raises EvaluationError when a path or URL holds no
+    (:mod:`recsys.evaluation.record_mapping`). Of ``tenant`` alone when it is given; else of all, unless
+    ``allow_tenants`` is false. Raises EvaluationError when a path or URL holds no
     log file, or a file cannot be opened.
     """
     if not 0.0 <= min_join_rate <= 1.0:
@@ -100,6 +103,8 @@ def validate_logs(
             with_names=False,
             inspector=LineFindings(findings, oldest=bounds[0], newest=bounds[1]),
             bounds=bounds,
+            tenant=tenant,
+            allow_tenants=allow_tenants,
         ) as join,
     ):
         staged = {role: join.staged[role] for role in logs}

@@ -9,7 +9,7 @@ from recsys.contracts.errors import EvaluationError
 from recsys.evaluation.findings import Example, Findings
 from recsys.evaluation.joins import Join, JoinCounts
 
-DIMENSIONS = ("day", "surface", "algo_version", "config_version", "manifest_version")
+DIMENSIONS = ("day", "tenant_id", "surface", "algo_version", "config_version", "manifest_version")
 NO_EXPOSURE = "(no exposure)"
 NOT_GIVEN = "(not given)"
 
@@ -92,6 +92,9 @@ def check_join(join: Join, findings: Findings, *, min_join_rate: float) -> JoinC
         other_users = _count(connection, "SELECT count(*) FROM matched WHERE is_other_user")
         no_exposure = counts.outcomes - _count(connection, "SELECT count(*) FROM matched")
         slices = [row for name in DIMENSIONS for row in _rates_by(connection, name)]
+        tenants = {row.value for row in slices if row.dimension == "tenant_id" and row.value != NO_EXPOSURE}
+        if len(tenants) < 2:
+            slices = [row for row in slices if row.dimension != "tenant_id"]
         by_surface = connection.execute(_BY_SURFACE, {"none": NOT_GIVEN}).fetchall()
     except duckdb.Error as error:
         raise EvaluationError(f"cannot check the join: {error}") from error
