@@ -2,6 +2,7 @@ import json
 import random
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import get_args
 
 import pyarrow.parquet as pq
 import pytest
@@ -11,6 +12,7 @@ from recsys.artifacts.cache import ArtifactCache
 from recsys.artifacts.registry import open_registry
 from recsys.cli.main import run
 from recsys.contracts.manifest import Manifest
+from recsys.contracts.pipeline import SignalKind
 from recsys.control.locations import StoreLocation
 from recsys.control.plane import ControlPlane
 from recsys.pipelines.build.request import BuildInput
@@ -19,6 +21,7 @@ from recsys.pipelines.input.errors import InputError, TooManyBadRowsError
 from recsys.pipelines.input.files import find_input_files
 from recsys.pipelines.input.mapping import ColumnMapping
 from recsys.pipelines.input.quarantine import BadRowLimit
+from recsys.pipelines.kinds import KINDS
 from recsys.pipelines.workspace import PipelineError, Workspace, file_digest
 
 ITEMS = [f"item-{n}" for n in range(8)]
@@ -434,3 +437,69 @@ def test_event_weights_and_position_bias_change_what_is_popular(shop: Path) -> N
     assert best(event_weights={"conversion": 5}) == "item-2"
     assert best(popularity={"position_eta": 1.0}) == "item-3"
     assert best(popularity={"position_eta": 1.0, "max_position_weight": 1.5}) == "item-1"
+
+
+def test_columns_of_item_files_are_mapped_by_an_option_of_their_own(
+    shop: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (shop / "items.csv").write_text("sku,name\n" + "".join(f"{item},{item} 1l\n" for item in ITEMS))
+    command = ["items.csv" if part == "items.jsonl" else part for part in RUN]
+    assert run(command) == 1
+    told = " ".join(capsys.readouterr().err.split())
+    assert "no column 'item_id'; the columns are sku, name" in told
+    assert "with --catalog-map OURS=THEIRS" in told
+    assert "--map OURS" not in told.replace("--catalog-map", "")
+    named = ["--catalog-map", "item_id=sku", "--catalog-map", "title=name"]
+    assert run([*command, *named, *settings()]) == 0
+    found = Catalog.open("data/pipeline/shop/home/build/catalog.rsa").item("item-3")
+    assert found is not None
+    assert found.title == "item-3 1l"
+    assert run([*command, *named[:2], *settings()]) == 0
+    found = Catalog.open("data/pipeline/shop/home/build/catalog.rsa").item("item-3")
+    assert found is not None
+    assert found.title is None
+    capsys.readouterr()
+    assert run([*command, "--catalog-map", "item_id"]) == 2
+    assert "--catalog-map item_id: give it as NAME=VALUE" in capsys.readouterr().err
+    assert run(["pipeline", "validate", *OF, *DAYS, *named]) == 2
+    assert "--catalog-map goes with item files" in capsys.readouterr().err
+
+
+def test_a_tenant_that_the_store_does_not_have_is_refused_before_any_work(
+    shop: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run([*RUN, *settings()]) == 0  # no store, so no tenants to be mistaken about
+    assert run([*RUN, *settings()]) == 0  # the store that the audit trail made has none either
+    for tenant in ("shop", "shopp"):
+        assert run(["tenant", "create", tenant + "y"]) == 0
+    capsys.readouterr()
+    assert run([*RUN, *settings()]) == 2
+    assert "tenant 'shop' does not exist; make it with: recsys tenant create shop" in capsys.readouterr().err
+    assert run(["pipeline", "ingest", *OF, *DAYS, "--interactions", "absent.jsonl"]) == 2
+    assert run(["tenant", "create", "shop"]) == 0
+    assert run([*RUN, *settings()]) == 0
+
+
+def test_the_kinds_of_the_settings_are_those_that_can_be_built(
+    shop: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert set(get_args(SignalKind)) == set(KINDS)
+    Path("config.json").write_text(json.dumps({"pipeline": {"kinds": ["popularity", "coocc"]}}))
+    assert run(["config", "verify", "config.json"]) == 1
+    assert "pipeline.kinds[1]" in capsys.readouterr().err
+
+
+def test_what_is_wrong_with_the_settings_names_their_file(
+    shop: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, text in (("a.json", '{"gates": {"max_drop": 2}}'), ("a.toml", "[gates]\nmax_drop = 2.0\n")):
+        Path(name).write_text(text)
+        assert run([*RUN, "--settings", name]) == 1
+        assert f"{name}: pipeline.gates.max_drop: " in capsys.readouterr().err
+
+
+def test_a_failed_gate_says_what_to_do(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([*RUN, *settings(min_rows=301)]) == 1
+    told = " ".join(capsys.readouterr().err.split())
+    assert "1 of 9 gates failed: min_rows: 300, limit 301." in told
+    assert "(gates.min_rows), or publish all the same with --force" in told

@@ -24,7 +24,14 @@ from recsys.cli.console import (
     print_warning,
     progress,
 )
-from recsys.cli.pipeline_sources import NO_SOURCE, Range, SourceOptions, open_source
+from recsys.cli.pipeline_sources import (
+    BUILT_LAST,
+    NO_SOURCE,
+    CatalogOptions,
+    Range,
+    SourceOptions,
+    open_source,
+)
 from recsys.cli.releases import IN_DATA_FOLDER, Comment, RegistryOptions, SurfaceOptions, Trail, short
 
 if TYPE_CHECKING:
@@ -40,10 +47,6 @@ app = cyclopts.App(name="pipeline", help="From raw interactions to a release, in
 Settings = Annotated[
     Path | None,
     Parameter(name="--settings", help="A JSON or TOML file (default: `pipeline` of the tenant's config)."),
-]
-Catalog = Annotated[
-    tuple[Path, ...],
-    Parameter(name="--catalog", negative="", help="Item files, or a catalog (default: the one built last)."),
 ]
 Force = Annotated[bool, Parameter(negative="", help="Publish though gates fail; this is audited.")]
 Backfill = Annotated[bool, Parameter(negative="", help="Publish a release older than the current one.")]
@@ -108,17 +111,17 @@ def validate(
     *,
     of: SurfaceOptions,
     days: Range,
-    catalog: Catalog = (),
+    items: CatalogOptions = BUILT_LAST,
     settings: Settings = None,
     at: RegistryOptions = IN_DATA_FOLDER,
     json: JsonFlag = False,
 ) -> int:
     """Run the gates on ingested interactions; exit code 1 when one fails."""
-    from recsys.pipelines.stages import prepare_catalog, validate
+    from recsys.pipelines.stages import validate
 
     workspace = _workspace(of, at)
     with progress() as begin:
-        prepare_catalog(workspace, catalog, begin=begin)
+        items.prepare(workspace, begin)
     results = validate(workspace, days.from_.date(), days.to.date(), _settings(settings, of, at))
     print_json(results) if json else _print_gates(results)
     return FAILED if any(result.status == "fail" for result in results) else OK
@@ -131,7 +134,7 @@ def build(
     *,
     of: SurfaceOptions,
     days: Range,
-    catalog: Catalog = (),
+    items: CatalogOptions = BUILT_LAST,
     settings: Settings = None,
     memory: Memory = "1G",
     threads: Threads = 0,
@@ -140,11 +143,11 @@ def build(
     json: JsonFlag = False,
 ) -> None:
     """Build one kind of artifact from ingested interactions."""
-    from recsys.pipelines.stages import build, prepare_catalog
+    from recsys.pipelines.stages import build
 
     workspace = _workspace(of, at)
     with progress() as begin, workspace.running():
-        built = prepare_catalog(workspace, catalog, begin=begin)
+        built = items.prepare(workspace, begin)
         if kind != "catalog":
             first, last = days.from_.date(), days.to.date()
             chosen = _settings(settings, of, at)
@@ -188,7 +191,7 @@ def run(
     days: Range,
     source: SourceOptions = NO_SOURCE,
     reading: InputOptions = NO_INPUT,
-    catalog: Catalog = (),
+    items: CatalogOptions = BUILT_LAST,
     settings: Settings = None,
     memory: Memory = "1G",
     threads: Threads = 0,
@@ -202,13 +205,13 @@ def run(
     """Ingest, validate, build every kind of the settings, and publish; what is up to date stays."""
     from recsys.pipelines.gates import refuse_failures
     from recsys.pipelines.kinds import build_order
-    from recsys.pipelines.stages import build, prepare_catalog, publish, validate
+    from recsys.pipelines.stages import build, publish, validate
 
     workspace, chosen = _workspace(of, at), _settings(settings, of, at)
     first, last = days.from_.date(), days.to.date()
     with progress() as begin, workspace.running():
         ingested = _ingest(workspace, days, source, reading, begin)
-        built = [prepare_catalog(workspace, catalog, begin=begin)]
+        built = [items.prepare(workspace, begin)]
         gates = validate(workspace, first, last, chosen)
         if not force:
             refuse_failures(gates)
@@ -237,7 +240,26 @@ def _workspace(of: SurfaceOptions, at: RegistryOptions) -> Workspace:
     from recsys.artifacts.registry import check_name
     from recsys.pipelines.workspace import Workspace
 
+    _refuse_unknown(of, at)
     return Workspace(at.where.data_dir, check_name(of.tenant, "tenant"), check_name(of.surface, "surface"))
+
+
+def _refuse_unknown(of: SurfaceOptions, at: RegistryOptions) -> None:
+    """Raise :class:`UsageError` for a tenant that a store with tenants does not have.
+
+    A store without one was made by the first audit entry: whoever publishes there has no tenants.
+    """
+    from recsys.cli.store_options import control_plane
+    from recsys.contracts.errors import UsageError
+
+    if not at.where.location.exists():
+        return
+    with control_plane(at.where) as plane:
+        known = [tenant.tenant_id for tenant in plane.tenants()]
+    if known and of.tenant not in known:
+        raise UsageError(
+            f"tenant {of.tenant!r} does not exist; make it with: recsys tenant create {of.tenant}"
+        )
 
 
 def _settings(path: Path | None, of: SurfaceOptions, at: RegistryOptions) -> PipelineSettings:
@@ -251,12 +273,14 @@ def _settings(path: Path | None, of: SurfaceOptions, at: RegistryOptions) -> Pip
 
     if path is not None:
         data = path.read_bytes()
-        if path.suffix != ".toml":
-            return read_pipeline_settings(parse_json(data, str(path)))
         try:
-            return read_pipeline_settings(msgspec.toml.decode(data))
-        except msgspec.DecodeError as error:
+            given = msgspec.toml.decode(data) if path.suffix == ".toml" else parse_json(data, str(path))
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise InvalidDocument(str(path), f"not TOML: {error}") from error
+        try:
+            return read_pipeline_settings(given)
+        except InvalidDocument as error:
+            raise InvalidDocument(f"{path}: {error.pointer}", error.problem) from error
     if not at.where.location.exists():
         return PipelineSettings()
     with control_plane(at.where) as plane:

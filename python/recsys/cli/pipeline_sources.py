@@ -17,6 +17,7 @@ from recsys.cli.console import BeginStage, print_warning
 
 if TYPE_CHECKING:
     from recsys.pipelines.build.request import BuildInput
+    from recsys.pipelines.stages import Built
     from recsys.pipelines.workspace import Workspace
 
 
@@ -56,6 +57,36 @@ class SourceOptions:
 
 
 NO_SOURCE = SourceOptions()
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class CatalogOptions:
+    """Where the items come from."""
+
+    catalog: Annotated[
+        tuple[Path, ...],
+        Parameter(negative="", help="Item files, or a catalog (default: the one built last)."),
+    ] = ()
+    catalog_map: Annotated[
+        tuple[str, ...],
+        Parameter(negative="", help="OURS=THEIRS: a column of the item files by another name."),
+    ] = ()
+
+    def prepare(self, workspace: Workspace, begin: BeginStage) -> Built:
+        """Bring the workspace's catalog up to date."""
+        from recsys.contracts.errors import UsageError
+        from recsys.pipelines.input.mapping import merge_options
+        from recsys.pipelines.kinds import ARTIFACT_ENDING
+        from recsys.pipelines.stages import prepare_catalog
+
+        if self.catalog_map and (not self.catalog or self.catalog[0].suffix == ARTIFACT_ENDING):
+            raise UsageError("--catalog-map goes with item files in --catalog")
+        mapping = merge_options(None, columns=self.catalog_map, map_option="--catalog-map")
+        return prepare_catalog(workspace, self.catalog, mapping=mapping, begin=begin)
+
+
+BUILT_LAST = CatalogOptions()
 
 
 @contextmanager

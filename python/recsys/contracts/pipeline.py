@@ -7,12 +7,12 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from recsys.contracts.documents import convert
-from recsys.contracts.records import Id
 
 Share = Annotated[float, Meta(ge=0.0, le=1.0)]
 Times = Annotated[float, Meta(ge=1.0)]
 Weight = Annotated[float, Meta(ge=0.0, le=1e12)]
 Count = Annotated[int, Meta(ge=1, le=2**31)]
+SignalKind = Literal["popularity", "cooc", "session_seq", "session_knn", "content_sim", "implicit"]
 
 
 class GateSettings(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, kw_only=True):
@@ -104,7 +104,7 @@ class ImplicitSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 class PipelineSettings(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, kw_only=True):
     """A tenant's pipelines. ``event_weights`` maps an event type to its weight, ``*`` for types not named."""
 
-    kinds: Annotated[tuple[Id, ...], Meta(min_length=1)] = ("popularity", "cooc")
+    kinds: Annotated[tuple[SignalKind, ...], Meta(min_length=1)] = ("popularity", "cooc")
     event_weights: dict[str, Weight] = {}
     popularity: PopularitySettings = PopularitySettings()
     cooc: CoocSettings = CoocSettings()

@@ -46,7 +46,11 @@ def refuse_failures(results: list[GateResult]) -> None:
     """Raise :class:`GateError` naming every gate that failed."""
     failed = [str(result) for result in results if result.status == "fail"]
     if failed:
-        raise GateError(f"{len(failed)} of {len(results)} gates failed: {'; '.join(failed)}")
+        name = next(result.gate for result in results if result.status == "fail")
+        raise GateError(
+            f"{len(failed)} of {len(results)} gates failed: {'; '.join(failed)}. If that is as it should be: "
+            f"change the limit in the settings (gates.{name}), or publish all the same with --force"
+        )
 
 
 def check_interactions(

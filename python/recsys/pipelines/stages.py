@@ -34,6 +34,7 @@ from recsys.pipelines.workspace import (
 )
 
 _RECIPE = 2
+_MAP_CATALOG = "map a column of the item files with --catalog-map OURS=THEIRS"
 
 
 class Built(Struct, frozen=True):
@@ -54,10 +55,17 @@ class Published(Struct, frozen=True):
     gates: list[GateResult]
 
 
-def prepare_catalog(workspace: Workspace, paths: Sequence[Path], *, begin: BeginStage = unseen) -> Built:
+def prepare_catalog(
+    workspace: Workspace,
+    paths: Sequence[Path],
+    *,
+    mapping: ColumnMapping | None = None,
+    begin: BeginStage = unseen,
+) -> Built:
     """Build the workspace's catalog from item files, or take over a catalog artifact, unless it is current.
 
-    Without paths the catalog that was built last stays; raises :class:`PipelineError` when there is none.
+    ``mapping`` says how the columns of item files are called. Without paths the catalog that was built
+    last stays; raises :class:`PipelineError` when there is none.
     """
     out = workspace.artifact(CATALOG)
     if not paths:
@@ -68,8 +76,9 @@ def prepare_catalog(workspace: Workspace, paths: Sequence[Path], *, begin: Begin
         Catalog.open(str(paths[0]))
         source = source_of(_RECIPE, file_digest(paths[0]))
         return _once(workspace, CATALOG, source, lambda made: _copy(paths[0], made))
-    given = BuildInput(find_input_files(paths), begin=begin)
-    source = source_of(_RECIPE, [file_digest(file.path) for file in given.files])
+    given = BuildInput(find_input_files(paths), mapping, begin=begin, remedy=_MAP_CATALOG)
+    digests = [file_digest(file.path) for file in given.files]
+    source = source_of(_RECIPE, digests, *(() if mapping is None else (mapping,)))
     return _once(workspace, CATALOG, source, lambda made: build_catalog(given, made).sha256)
 
 

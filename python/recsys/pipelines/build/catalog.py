@@ -22,7 +22,7 @@ def build_catalog(given: BuildInput, out: Path) -> BuildReport:
     Raises :class:`BuildError` for an empty catalog and for an item given twice, and
     :class:`~recsys.pipelines.input.errors.InputError` as reading does.
     """
-    source = RowSource(given.files, CATALOG_COLUMNS, given.mapping)
+    source = RowSource(given.files, CATALOG_COLUMNS, given.mapping, remedy=given.remedy)
     advance = given.begin("reading items", source.total_bytes)
     with Quarantine(given.quarantine, given.limit) as quarantine:
         tables = list(read_rows(source, quarantine, advance))

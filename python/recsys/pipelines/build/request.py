@@ -15,6 +15,7 @@ from recsys.contracts.errors import BuildError, UsageError
 from recsys.pipelines.input.files import InputFile
 from recsys.pipelines.input.mapping import ColumnMapping
 from recsys.pipelines.input.quarantine import BadRowLimit
+from recsys.pipelines.input.reader import MAP_OR_SET
 
 Advance = Callable[[int], None]
 """Told how much more of a stage is done, in bytes of input."""
@@ -34,13 +35,17 @@ def unseen(_name: str, _total: int | None) -> Advance:
 
 @dataclass(frozen=True)
 class BuildInput:
-    """Where rows come from and what becomes of bad ones: ``quarantine`` is the file that they go to."""
+    """Where rows come from and what becomes of bad ones: ``quarantine`` is the file that they go to.
+
+    ``remedy`` is what a file that lacks a column is told to do.
+    """
 
     files: list[InputFile]
     mapping: ColumnMapping | None = None
     limit: BadRowLimit = field(default_factory=BadRowLimit)
     quarantine: Path | None = None
     begin: BeginStage = unseen
+    remedy: str = MAP_OR_SET
 
 
 class Window(msgspec.Struct, frozen=True):

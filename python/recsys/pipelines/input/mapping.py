@@ -65,20 +65,22 @@ def merge_options(
     *,
     columns: Sequence[str] = (),
     constants: Sequence[str] = (),
+    map_option: str = "--map",
     timezone: str | None = None,
     time_unit: TimeUnit | None = None,
     tag_separator: str | None = None,
 ) -> ColumnMapping | None:
     """Return ``base`` with command-line options laid over it; ``None`` when there is nothing to map.
 
-    ``columns`` and ``constants`` are ``NAME=VALUE`` pairs; raises :class:`InputError` for one that is not.
+    ``columns`` (given as ``map_option``) and ``constants`` are ``NAME=VALUE`` pairs; raises
+    :class:`UsageError` for one that is not.
     """
     options = (columns, constants, timezone, time_unit, tag_separator)
     if base is None and not any(options):
         return None
     start = base or ColumnMapping()
     return ColumnMapping(
-        columns=start.columns | dict(_pair("--map", text) for text in columns),
+        columns=start.columns | dict(_pair(map_option, text) for text in columns),
         constants=start.constants | dict(_pair("--set", text) for text in constants),
         timezone=timezone or start.timezone,
         time_unit=time_unit or start.time_unit,

@@ -23,6 +23,8 @@ from recsys.pipelines.input.text import TextBlock, read_blocks, split_records
 
 BATCH_ROWS = 256 * 1024
 _MAX_RAW = 10_000
+MAP_OR_SET = "map a column with --map OURS=THEIRS or give a constant with --set OURS=VALUE"
+"""What is said to do of a file that lacks a column."""
 
 Locate = Callable[[int], tuple[int, str]]
 """Gives the line and the raw text of a row of a batch."""
@@ -42,7 +44,8 @@ class RowSource:
     """What to read: files, our columns, how theirs map to ours (``None``: by name), and which are wanted.
 
     Without a mapping, and with ``closed``, a file may have no column beside ours; ``always`` holds with
-    one too.
+    one too. ``remedy`` is what a file that lacks a column is told to do; then of ``essential`` columns
+    only is said that they are missing, if one is.
     """
 
     files: Sequence[InputFile]
@@ -50,6 +53,8 @@ class RowSource:
     mapping: ColumnMapping | None = None
     wanted: frozenset[str] | None = None
     closed: bool | Literal["always"] = False
+    remedy: str = MAP_OR_SET
+    essential: frozenset[str] = frozenset()
 
     @property
     def total_bytes(self) -> int:
@@ -90,7 +95,7 @@ def _read_file(
     ours = [(column, mapping.source_of(column.name)) for column in source.columns]
     known = {name for column, name in ours if column.name not in mapping.constants}
     if file.format == "parquet":
-        yield from _read_parquet(file, sources, known if is_closed else None, advance)
+        yield from _read_parquet(file, sources, known if is_closed else None, source, advance)
         return
     quoted = file.format == "csv"
     parse: Parse | None = None
@@ -101,7 +106,7 @@ def _read_file(
         if parse is None:
             if quoted:
                 names, rows = csv_header(file, block)
-                wanted = _present(file, names, sources, known if is_closed else None)
+                wanted = _present(file, names, sources, known if is_closed else None, source)
                 parse = csv_parser(names, wanted)
             else:
                 everything = [one for one in ours if one[1] in known] if is_closed else sources
@@ -113,7 +118,7 @@ def _read_file(
             raise InputError(f"{file.path}: empty, not even a header line")
     elif unseen:
         raise _missing(
-            file, [(column, name) for column, name in sources if name in unseen], "no record has one"
+            file, [(column, name) for column, name in sources if name in unseen], "no record has one", source
         )
 
 
@@ -138,11 +143,12 @@ def _read_parquet(
     file: InputFile,
     sources: Sequence[tuple[Column, str]],
     closed: set[str] | None,
+    source: RowSource,
     advance: Callable[[int], None],
 ) -> Iterator[_RawBatch]:
     try:
         with pq.ParquetFile(file.path) as parquet:
-            wanted = _present(file, parquet.schema_arrow.names, sources, closed)
+            wanted = _present(file, parquet.schema_arrow.names, sources, closed, source)
             total = parquet.metadata.num_rows
             done = 0
             for batch in parquet.iter_batches(BATCH_ROWS, columns=wanted):
@@ -171,34 +177,35 @@ def _present(
     names: Sequence[str],
     sources: Sequence[tuple[Column, str]],
     closed: set[str] | None,
+    source: RowSource,
 ) -> list[str]:
     present = set(names)
     missing = [
-        (column, source)
-        for column, source in sources
-        if (column.required or source != column.name) and source not in present
+        (column, name)
+        for column, name in sources
+        if (column.required or name != column.name) and name not in present
     ]
     if missing:
-        raise _missing(file, missing, f"the columns are {', '.join(names)}")
-    for _, source in sources:
-        if names.count(source) > 1:
-            raise InputError(f"{file.path}: {names.count(source)} columns are called {source!r}")
+        raise _missing(file, missing, f"the columns are {', '.join(names)}", source)
+    for _, name in sources:
+        if names.count(name) > 1:
+            raise InputError(f"{file.path}: {names.count(name)} columns are called {name!r}")
     if closed is not None and (unknown := sorted(present - closed)):
         raise InputError(
             f"{file.path}: unknown column {unknown[0]!r}; columns are {', '.join(sorted(closed))}"
         )
-    return [name for name in dict.fromkeys(source for _, source in sources) if name in present]
+    return [name for name in dict.fromkeys(name for _, name in sources) if name in present]
 
 
-def _missing(file: InputFile, sources: Sequence[tuple[Column, str]], found: str) -> InputError:
+def _missing(
+    file: InputFile, missing: Sequence[tuple[Column, str]], found: str, source: RowSource
+) -> InputError:
+    essential = [(column, name) for column, name in missing if column.name in source.essential]
     names = (
-        f"{source!r} (our {column.name})" if source != column.name else repr(source)
-        for column, source in sources
+        f"{name!r} (our {column.name})" if name != column.name else repr(name)
+        for column, name in essential or missing
     )
-    return InputError(
-        f"{file.path}: no column {', '.join(names)}; {found}; "
-        "map a column with --map OURS=THEIRS or give a constant with --set OURS=VALUE"
-    )
+    return InputError(f"{file.path}: no column {', '.join(names)}; {found}; {source.remedy}")
 
 
 def _check_rows(
