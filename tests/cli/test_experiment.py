@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from recsys.cli.main import run
+from recsys.contracts.experiments import DEFINED_METRICS
+from recsys.evaluation.plan import METRICS
 
 DRAFT = {
     "id": "home-mode",
@@ -30,6 +32,9 @@ def test_an_experiment_goes_from_draft_to_rollback(
         return (captured.out or captured.err).strip()
 
     run(["tenant", "create", "demo", *data[2:]])
+    surface = tmp_path / "config.json"
+    surface.write_text('{"surfaces": {"home": {}}}')
+    run(["config", "put", str(surface), *data])
     capsys.readouterr()
     file = tmp_path / "experiment.json"
     file.write_text(json.dumps({name: value for name, value in DRAFT.items() if name != "rollback"}))
@@ -66,11 +71,31 @@ def test_a_draft_is_replaced_when_that_is_said_and_a_started_experiment_never(
     assert run(["experiment", "create", str(file), *where]) == 0
     file.write_text(json.dumps(DRAFT))
     assert run(["experiment", "create", str(file), *where]) == 1
-    assert "say that it is to be replaced" in capsys.readouterr().err
+    assert "say that it is to be replaced (--replace)" in capsys.readouterr().err
     assert run(["experiment", "create", str(file), "--replace", *where]) == 0
+    surface = tmp_path / "config.json"
+    surface.write_text('{"surfaces": {"home": {}}}')
+    assert run(["config", "put", str(surface), *where]) == 0
     assert run(["experiment", "start", "home-mode", *where]) == 0
     assert run(["experiment", "create", str(file), "--replace", *where]) == 1
-    assert capsys.readouterr().err.strip().endswith("exists already")
+    assert (
+        capsys.readouterr().err.strip().endswith("is running: only a draft can be replaced, take another id")
+    )
+
+
+def test_a_metric_that_no_evaluation_defines_is_warned_of(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    where = ["--tenant", "demo", "--data-dir", str(tmp_path)]
+    run(["tenant", "create", "demo", *where[2:]])
+    (tmp_path / "config.json").write_text('{"surfaces": {"home": {}}}')
+    run(["config", "put", str(tmp_path / "config.json"), *where])
+    file = tmp_path / "experiment.json"
+    file.write_text(json.dumps(DRAFT | {"primary_metric": {"name": "crt"}}))
+    assert run(["experiment", "create", str(file), *where]) == 0
+    assert run(["experiment", "start", "home-mode", *where]) == 0
+    assert "'crt' is none of ctr, clicks_per_item" in capsys.readouterr().err
+    assert tuple(METRICS) == DEFINED_METRICS
 
 
 def test_a_wrong_field_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -35,6 +36,11 @@ def create(plane: ControlPlane, value: dict) -> None:
 
 def start(plane: ControlPlane, name: str = "e") -> None:
     experiments.start_experiment(plane, "demo", name, now=NOW, author="test")
+
+
+def start_with(plane: ControlPlane, folder: Path, name: str = "e") -> None:
+    registry = open_registry(folder / "registry")
+    experiments.start_experiment(plane, "demo", name, registry=registry, now=NOW, author="test")
 
 
 def roll_back(plane: ControlPlane, folder: Path) -> None:
@@ -85,6 +91,75 @@ def test_start_is_refused_for_a_version_that_there_is_not(plane: ControlPlane, k
     with pytest.raises(InvalidDocument, match=rf"f\.rollback\.{kind}_version"):
         start(plane, "f")
     assert states(plane) == {"e": "draft", "f": "draft"}
+
+
+@pytest.mark.parametrize("place", ["arms[1]", "rollback"])
+def test_start_is_refused_for_a_release_that_there_is_not(
+    plane: ControlPlane, tmp_path: Path, place: str
+) -> None:
+    plane.put("demo", "config", b'{"surfaces": {"home": {}}}', author="test")
+    unknown = {"manifest_version": "0" * 64}
+    fields: dict[str, object] = (
+        {"rollback": {"to": "versions", **unknown}}
+        if place == "rollback"
+        else {"arms": [{"name": "a"}, {"name": "b", **unknown}]}
+    )
+    create(plane, draft(**fields))
+    with pytest.raises(InvalidDocument) as caught:
+        start_with(plane, tmp_path)
+    assert caught.value.pointer == f"e.{place}.manifest_version"
+    assert states(plane) == {"e": "draft"}
+
+
+def test_start_is_refused_for_a_surface_without_release_and_config(
+    plane: ControlPlane, tmp_path: Path
+) -> None:
+    create(plane, draft(surface="hmoe"))
+    with pytest.raises(InvalidDocument, match=r"e\.surface: 'hmoe' has no release .* there is none"):
+        start_with(plane, tmp_path)
+    plane.put("demo", "config", b'{"surfaces": {"home": {}, "cart": {}}}', author="test")
+    with pytest.raises(InvalidDocument, match="there is cart, home"):
+        start_with(plane, tmp_path)
+    create(plane, draft("f", surface="cart"))
+    start_with(plane, tmp_path, "f")
+    assert states(plane) == {"e": "draft", "f": "running"}
+
+
+def test_a_rollback_that_fails_says_what_was_done_and_moves_no_pointer(
+    plane: ControlPlane, tmp_path: Path
+) -> None:
+    before = plane.put("demo", "config", b'{"defaults": {"brand_cap": 1}}', author="test").version
+    now = plane.put("demo", "config", b'{"defaults": {"brand_cap": 2}}', author="test").version
+    path = {"to": "versions", "config_version": before, "manifest_version": "0" * 64}
+    create(plane, draft(rollback=path))
+    start(plane)
+    with pytest.raises(
+        ControlError, match=r"arms of experiment 'e' are stopped, nothing else .*manifest_ver"
+    ):
+        roll_back(plane, tmp_path)
+    assert plane.document("demo", "config").revision.version == now
+    assert states(plane) == {"e": "rolled_back"}
+
+
+@pytest.mark.parametrize("state", ["stopped", "rolled_back"])
+def test_what_has_ended_is_not_changed(plane: ControlPlane, tmp_path: Path, state: str) -> None:
+    create(plane, draft())
+    start(plane)
+    if state == "stopped":
+        experiments.stop_experiment(plane, "demo", "e", now=NOW, author="test")
+    else:
+        roll_back(plane, tmp_path)
+    generation = plane.generation()
+    changes: list[Callable[[], object]] = [
+        lambda: experiments.set_traffic_share(plane, "demo", "e", 0.5, author="test"),
+        lambda: experiments.set_kill_switch(plane, "demo", "e", on=True, author="test"),
+        lambda: experiments.set_kill_switch(plane, "demo", "e", on=False, author="test"),
+        lambda: experiments.force_arm(plane, "demo", "e", "0" * 64, "b", author="test"),
+    ]
+    for change in changes:
+        with pytest.raises(ControlError, match=f"is {state}; only drafts and running ones"):
+            change()
+    assert plane.generation() == generation
 
 
 def test_two_experiments_of_a_surface_run_at_once_only_on_different_users(plane: ControlPlane) -> None:

@@ -17,6 +17,7 @@ from recsys.control.store import (
     NotFoundError,
     VersionMismatchError,
 )
+from recsys.control.versions import DocumentKind
 
 A, B = b'{"defaults":{"mode":"cooc"}}', b'{"defaults":{"mode":"popularity"}}'
 
@@ -55,10 +56,37 @@ def test_same_content_again_is_no_change(plane: ControlPlane) -> None:
     assert plane.generation() == before
 
 
+@pytest.mark.parametrize(
+    ("kind", "data", "built_in"),
+    [
+        ("config", A, b"{}"),
+        ("rules", b'[{"rule_id":"r","action":"BLOCK","target_type":"TAG","target_key":"t"}]', b"[]"),
+        ("experiments", b'{"kill_switch":true}', b"{}"),
+    ],
+)
+def test_the_first_put_is_rolled_back_to_what_is_built_in(
+    plane: ControlPlane, kind: DocumentKind, data: bytes, built_in: bytes
+) -> None:
+    first = plane.put("demo", kind, data, author="ann")
+    after = plane.roll_back("demo", kind, author="bob", comment="too much")
+    assert plane.document("demo", kind).data == built_in
+    assert (after.number, after.parent, after.author, after.comment) == (2, None, "bob", "too much")
+    entry = plane.audit_entries("demo")[0]
+    assert (entry.action, entry.before, entry.after) == (f"{kind}.rollback", first.version, after.version)
+    with pytest.raises(NotFoundError, match="the empty document"):
+        plane.roll_back("demo", kind, author="ann")
+    assert plane.roll_back("demo", kind, author="ann", to=first.version) == first
+    plane.roll_back("demo", kind, author="ann")
+    plane.put("demo", kind, data, author="ann")
+    plane.roll_back("demo", kind, author="ann")
+    assert plane.document("demo", kind).data == built_in
+    plane.verify()
+
+
 def test_rollback_without_a_version_before_is_refused(plane: ControlPlane) -> None:
     with pytest.raises(NotFoundError):
         plane.roll_back("demo", "config", author="ann")
-    plane.put("demo", "config", A, author="ann")
+    plane.put("demo", "config", b"{}", author="ann")
     with pytest.raises(NotFoundError):
         plane.roll_back("demo", "config", author="ann")
     with pytest.raises(NotFoundError):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import cyclopts
 from cyclopts import Parameter
 
-from recsys.cli.console import JsonFlag, print_json, print_table
+from recsys.cli.console import JsonFlag, print_json, print_table, print_warning
 from recsys.cli.documents import Comment, Document, read_document
 from recsys.cli.releases import IN_DATA_FOLDER, RegistryOptions
 from recsys.cli.store_options import WHERE, Tenant, Where, actor, control_plane
@@ -56,15 +56,28 @@ def start(
     *,
     tenant: Tenant,
     comment: Comment = "",
-    where: Where = WHERE,
+    at: RegistryOptions = IN_DATA_FOLDER,
     json: JsonFlag = False,
 ) -> None:
     """Let the arms rank; refused without a primary metric, guardrails and a rollback path."""
-    from recsys.control.experiments import start_experiment
+    from recsys.contracts.experiments import DEFINED_METRICS
+    from recsys.control.experiments import current_experiments, find_experiment, start_experiment
 
-    with control_plane(where) as plane:
+    with control_plane(at.where) as plane:
         revision = start_experiment(
-            plane, tenant, experiment, now=datetime.now(UTC), author=actor(), comment=comment
+            plane,
+            tenant,
+            experiment,
+            registry=at.open(),
+            now=datetime.now(UTC),
+            author=actor(),
+            comment=comment,
+        )
+        metric = find_experiment(current_experiments(plane, tenant)[0], experiment).primary_metric
+    if metric is not None and metric.name not in DEFINED_METRICS:
+        print_warning(
+            f"{experiment}.primary_metric.name: {metric.name!r} is none of {', '.join(DEFINED_METRICS)}; "
+            "the plan of the evaluation has to define it"
         )
     _print(revision, json)
 

@@ -27,6 +27,17 @@ ArmName = Annotated[str, Meta(min_length=1, max_length=128)]
 Version = Annotated[str, Meta(pattern=SHA256)]
 Share = Annotated[float, Meta(ge=0.0, le=1.0)]
 
+DEFINED_METRICS = (
+    "ctr",
+    "clicks_per_item",
+    "conversion_rate",
+    "converting_users",
+    "revenue_per_request",
+    "revenue_per_user",
+    "requests_per_user",
+)
+"""The metrics that evaluation defines; a plan may define others."""
+
 HOLDOUT = "holdout"
 """The variant of users who are held out: served as the surface is, and logged to compare with."""
 

@@ -14,8 +14,8 @@ from msgspec.structs import replace
 
 from recsys.artifacts.registry import Registry
 from recsys.contracts.documents import InvalidDocument, canonical_json
+from recsys.contracts.errors import RecsysError
 from recsys.contracts.experiments import (
-    Arm,
     ArmName,
     Experiment,
     ExperimentsDocument,
@@ -23,6 +23,7 @@ from recsys.contracts.experiments import (
     check_can_start,
     read_experiments,
 )
+from recsys.control.experiment_references import check_references, check_versions
 from recsys.control.plane import ControlPlane
 from recsys.control.store import ControlError, NotFoundError
 from recsys.control.versions import DocumentKind, Revision
@@ -74,8 +75,12 @@ def create_experiment(
     def add(document: ExperimentsDocument) -> ExperimentsDocument:
         known = [other.state for other in document.experiments if other.id == experiment.id]
         if known and not (replaces_draft and known == ["draft"]):
-            is_draft = ", and is a draft: say that it is to be replaced" if known == ["draft"] else ""
-            raise ControlError(f"experiment {experiment.id!r} exists already{is_draft}")
+            hint = (
+                "a draft: say that it is to be replaced (--replace)"
+                if known == ["draft"]
+                else f"{known[0]}: only a draft can be replaced, take another id"
+            )
+            raise ControlError(f"experiment {experiment.id!r} exists already, and is {hint}")
         if known:
             kept = [experiment if one.id == experiment.id else one for one in document.experiments]
             return replace(document, experiments=kept)
@@ -85,13 +90,20 @@ def create_experiment(
 
 
 def start_experiment(
-    plane: ControlPlane, tenant_id: str, experiment_id: str, *, now: datetime, author: str, comment: str = ""
+    plane: ControlPlane,
+    tenant_id: str,
+    experiment_id: str,
+    *,
+    registry: Registry | None = None,
+    now: datetime,
+    author: str,
+    comment: str = "",
 ) -> Revision:
     """Let the arms rank from now on.
 
-    Raises ``InvalidDocument`` without a primary metric, guardrails or a rollback path, for a version of
-    config or rules that the history does not have, and when users could be in another running experiment
-    as well.
+    Raises ``InvalidDocument`` without a primary metric, guardrails or a rollback path, for a version that
+    history or registry do not have, for a surface without release and config, and when users could be in
+    another running experiment as well. Without a registry, surface and releases are not looked up.
     """
 
     def start(experiment: Experiment) -> Experiment:
@@ -103,25 +115,8 @@ def start_experiment(
         return replace(experiment, state="running", started_at=now)
 
     document, _ = current_experiments(plane, tenant_id)
-    _check_versions(plane, tenant_id, find_experiment(document, experiment_id))
-
+    check_references(plane, tenant_id, find_experiment(document, experiment_id), registry)
     return _edit(plane, tenant_id, experiment_id, start, author, "start", comment)
-
-
-def _check_versions(plane: ControlPlane, tenant_id: str, experiment: Experiment) -> None:
-    named: list[tuple[str, Arm | RollbackPath | None]]
-    named = [(f"arms[{index}]", arm) for index, arm in enumerate(experiment.arms)]
-    for at, one in [*named, ("rollback", experiment.rollback)]:
-        versions: tuple[tuple[DocumentKind, str | None], ...] = ()
-        if one is not None:
-            versions = (("config", one.config_version), ("rules", one.rules_version))
-        for kind, version in versions:
-            if version is None:
-                continue
-            try:
-                plane.document(tenant_id, kind, version)
-            except NotFoundError as error:
-                raise InvalidDocument(f"{experiment.id}.{at}.{kind}_version", str(error)) from error
 
 
 def stop_experiment(
@@ -146,7 +141,10 @@ def set_kill_switch(
     author: str,
     comment: str = "",
 ) -> Revision:
-    """Halt or resume the arms of an experiment, or of all for ``None``; users keep their arms."""
+    """Halt or resume the arms of an experiment, or of all for ``None``; users keep their arms.
+
+    Raises :class:`ControlError` for an experiment that has ended.
+    """
     action = "kill" if on else "resume"
     if experiment_id is None:
         return _apply(
@@ -161,7 +159,7 @@ def set_kill_switch(
         plane,
         tenant_id,
         experiment_id,
-        lambda experiment: replace(experiment, kill_switch=on),
+        lambda experiment: replace(_not_ended(experiment), kill_switch=on),
         author,
         action,
         comment,
@@ -171,12 +169,15 @@ def set_kill_switch(
 def set_traffic_share(
     plane: ControlPlane, tenant_id: str, experiment_id: str, share: float, *, author: str, comment: str = ""
 ) -> Revision:
-    """Let ``share`` (0..1) of the eligible users take part; raising it only adds users."""
+    """Let ``share`` (0..1) of the eligible users take part; raising it only adds users.
+
+    Raises :class:`ControlError` for an experiment that has ended.
+    """
     return _edit(
         plane,
         tenant_id,
         experiment_id,
-        lambda experiment: replace(experiment, traffic_share=share),
+        lambda experiment: replace(_not_ended(experiment), traffic_share=share),
         author,
         f"ramp to {share:g}",
         comment,
@@ -196,7 +197,7 @@ def force_arm(
 
     def force(experiment: Experiment) -> Experiment:
         others = {user: name for user, name in experiment.forced.items() if user != pseudonym}
-        return replace(experiment, forced=others if arm is None else others | {pseudonym: arm})
+        return replace(_not_ended(experiment), forced=others if arm is None else others | {pseudonym: arm})
 
     return _edit(plane, tenant_id, experiment_id, force, author, "force", "")
 
@@ -213,7 +214,8 @@ def roll_back_experiment(
 ) -> RollbackPath:
     """Stop the arms, then make the versions of the rollback path current, and return the path.
 
-    May be repeated after a failure in the middle.
+    The arms end whatever happens to the versions. Raises :class:`ControlError` that says so, and which
+    versions are current already, when one cannot be made current; may then be repeated.
     """
 
     def roll_back(experiment: Experiment) -> Experiment:
@@ -228,23 +230,60 @@ def roll_back_experiment(
     if path is None:
         raise ControlError(f"experiment {experiment_id!r} has no rollback path")
     why = comment or f"rollback of experiment {experiment_id}"
+    done: list[str] = []
+    try:
+        check_versions(plane, tenant_id, experiment, path, "rollback", registry)
+        _follow(plane, tenant_id, experiment.surface, path, registry, author=author, why=why, done=done)
+    except RecsysError as error:
+        current = (
+            f"{' and '.join(done)} of the rollback path made current" if done else "nothing else was changed"
+        )
+        raise ControlError(
+            f"the arms of experiment {experiment_id!r} are stopped, {current}, but then: {error}; "
+            "mend that and roll back again, or leave it so"
+        ) from error
+    return path
+
+
+def _follow(
+    plane: ControlPlane,
+    tenant_id: str,
+    surface: str,
+    path: RollbackPath,
+    registry: Registry,
+    *,
+    author: str,
+    why: str,
+    done: list[str],
+) -> None:
+    """Make the versions of a rollback path current; ``done`` gains each as it is."""
     if path.config_version is not None:
         plane.roll_back(tenant_id, "config", author=author, comment=why, to=path.config_version)
+        done.append("config")
     if path.rules_version is not None:
         plane.roll_back(tenant_id, "rules", author=author, comment=why, to=path.rules_version)
+        done.append("rules")
     if path.manifest_version is not None:
-        before = registry.current(tenant_id, experiment.surface)
-        after = registry.roll_back(tenant_id, experiment.surface, path.manifest_version)
+        before = registry.current(tenant_id, surface)
+        after = registry.roll_back(tenant_id, surface, path.manifest_version)
+        done.append("release")
         plane.record_change(
             tenant_id,
             actor=author,
             action="release.rollback",
-            subject=experiment.surface,
+            subject=surface,
             before=None if before is None else before.manifest.version,
             after=after.version,
             comment=why,
         )
-    return path
+
+
+def _not_ended(experiment: Experiment) -> Experiment:
+    if experiment.state not in ("draft", "running"):
+        raise ControlError(
+            f"experiment {experiment.id!r} is {experiment.state}; only drafts and running ones can be changed"
+        )
+    return experiment
 
 
 def _edit(

@@ -5,7 +5,8 @@ A version is the SHA-256 of a document's canonical bytes. Putting a document add
 remembers the
 revision that was current before it; rolling back follows that memory, so it undoes what was put last,
 whatever was
-rolled back in between. Revisions and documents are never changed or removed.
+rolled back in between. Before the first revision there is what is built in, the empty document. Revisions and
+documents are never changed or removed.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from recsys.control.tenants import find_tenant, tenant_key
 
 DocumentKind = Literal["config", "rules", "experiments"]
 KINDS: tuple[DocumentKind, ...] = ("config", "rules", "experiments")
+_BUILT_IN: dict[DocumentKind, bytes] = {"config": b"{}", "rules": b"[]", "experiments": b"{}"}
 
 
 class Revision(Struct, frozen=True, forbid_unknown_fields=True):
@@ -121,20 +123,15 @@ def put_document(
     version = version_of(canonical)
     if current is not None and current.version == version:
         return current
-    newest = next(list_revisions(writer, tenant_id, kind), None)
-    revision = Revision(
-        number=1 if newest is None else newest.number + 1,
-        version=version,
+    revision = _add_revision(
+        writer,
+        tenant_id,
+        kind,
+        canonical,
         author=author,
         comment=comment,
         time=time,
         parent=None if current is None else current.number,
-    )
-    writer.put(Table.DOCUMENTS, version.encode(), canonical)
-    writer.put(
-        Table.REVISIONS,
-        _prefix(tenant_id, kind) + revision.number.to_bytes(8),
-        msgspec.json.encode(revision),
     )
     _point(
         writer,
@@ -163,6 +160,7 @@ def roll_back(
 ) -> Revision:
     """Make an earlier revision current and return it: the one before, or the latest with version ``to``.
 
+    Before the first is what is built in: the empty document, which becomes a revision without a parent.
     Raises :class:`NotFoundError` when there is none, :class:`VersionMismatchError` as :func:`put_document`.
     """
     find_tenant(writer, tenant_id)
@@ -173,8 +171,21 @@ def roll_back(
         target = _find_version(writer, tenant_id, kind, to)
     elif current.parent is not None:
         target = _revision(writer, tenant_id, kind, current.parent)
+    elif current.version == version_of(_BUILT_IN[kind]):
+        raise NotFoundError(
+            f"tenant {tenant_id!r}: there is no {kind} version before {current.version}, the empty document"
+        )
     else:
-        raise NotFoundError(f"tenant {tenant_id!r}: there is no {kind} version before {current.version}")
+        target = _add_revision(
+            writer,
+            tenant_id,
+            kind,
+            _BUILT_IN[kind],
+            author=author,
+            comment=comment,
+            time=time,
+            parent=None,
+        )
     if target.number != current.number:
         _point(
             writer,
@@ -188,6 +199,35 @@ def roll_back(
             time=time,
         )
     return target
+
+
+def _add_revision(
+    writer: Writer,
+    tenant_id: str,
+    kind: DocumentKind,
+    canonical: bytes,
+    *,
+    author: str,
+    comment: str,
+    time: datetime,
+    parent: int | None,
+) -> Revision:
+    newest = next(list_revisions(writer, tenant_id, kind), None)
+    revision = Revision(
+        number=1 if newest is None else newest.number + 1,
+        version=version_of(canonical),
+        author=author,
+        comment=comment,
+        time=time,
+        parent=parent,
+    )
+    writer.put(Table.DOCUMENTS, revision.version.encode(), canonical)
+    writer.put(
+        Table.REVISIONS,
+        _prefix(tenant_id, kind) + revision.number.to_bytes(8),
+        msgspec.json.encode(revision),
+    )
+    return revision
 
 
 def verify_documents(reader: Reader) -> int:

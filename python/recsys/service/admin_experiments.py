@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 
 import msgspec
 
@@ -43,7 +44,7 @@ class AdminExperiments:
 
     def start(self, request: Request) -> Response:
         """Let the arms rank."""
-        return self._dated(request, experiments.start_experiment)
+        return self._dated(request, partial(experiments.start_experiment, registry=self._state.registry))
 
     def stop(self, request: Request) -> Response:
         """End an experiment."""
