@@ -98,6 +98,19 @@ def test_serve_without_a_tenant_file_says_what_to_do(tmp_path):
     done = subprocess.run(arguments, capture_output=True, text=True, check=False, timeout=30)
     assert done.returncode == 1
     assert f"recsys demo prepare --data-dir {tmp_path}" in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+def test_serve_without_a_tenant_warns_in_one_line(tmp_path):
+    arguments = [*RECSYS, "serve", "--port", "0", "--drain", "0", "--data-dir", str(tmp_path)]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(arguments, text=True, **pipes) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("serving ")
+        process.send_signal(signal.SIGTERM)
+        said = process.communicate(timeout=30)[1].splitlines()
+    assert [line for line in said if "no tenant yet: recsys tenant create" in line] == said[:1]
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.168.0.1", "example.com", "::"])

@@ -4,12 +4,14 @@ import http.client
 import json
 import os
 import signal
+import subprocess
 import threading
 import time
 
+import psutil
 import pytest
 from tests.service.conftest import write_tenant
-from tests.service.processes import JSON_HEADERS, Server, serving
+from tests.service.processes import JSON_HEADERS, RECSYS, Server, serving
 
 from recsys.control.plane import ControlPlane
 
@@ -126,6 +128,45 @@ def test_a_stop_turns_readiness_off_drains_and_loses_nothing(tmp_path):
     parts = (tmp_path / "logs" / "exposures").glob("*.jsonl")
     logged = {json.loads(line)["request_id"] for part in parts for line in part.read_text().splitlines()}
     assert {body["meta"]["request_id"] for _, _, body in load.answers} <= logged
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_the_whole_group_drains_quietly(tmp_path, number):
+    write_tenant(tmp_path)
+    options = ("--dev", "--workers", "2", "--admin-port", "0", "--drain", "1")
+    arguments = [*RECSYS, "serve", "--port", "0", "--data-dir", str(tmp_path), *options]
+    with (
+        (tmp_path / "said.txt").open("w") as said,
+        subprocess.Popen(
+            arguments, stdout=subprocess.PIPE, stderr=said, text=True, start_new_session=True
+        ) as process,
+    ):
+        assert process.stdout is not None
+        server = Server(process, [process.stdout.readline() for _ in range(4)])
+        begun, body = server.connect(), json.dumps(BODY).encode()
+        begun.putrequest("POST", "/v1/recommend")
+        for name, value in (JSON_HEADERS | {"content-length": str(len(body))}).items():
+            begun.putheader(name, value)
+        begun.endheaders(body[:10])
+        time.sleep(0.3)
+        os.killpg(process.pid, number)
+        time.sleep(0.4)
+        assert server.ask("POST", "/v1/recommend", BODY)[0] == 200
+        begun.send(body[10:])
+        assert begun.getresponse().status == 200
+        begun.close()
+        assert process.wait(20) == 0
+    assert (tmp_path / "said.txt").read_text() == ""
+
+
+@pytest.mark.slow
+def test_workers_do_not_outlive_a_parent_that_was_killed(tmp_path):
+    write_tenant(tmp_path)
+    with serving(tmp_path, "--dev", "--workers", "2") as server:
+        workers = psutil.Process(server.process.pid).children(recursive=True)
+        server.process.kill()
+        assert psutil.wait_procs(workers, timeout=15)[1] == []
 
 
 @pytest.mark.slow

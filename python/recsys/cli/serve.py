@@ -9,7 +9,7 @@ import cyclopts
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from recsys.cli.console import OK
+from recsys.cli.console import OK, print_warning
 from recsys.contracts.errors import UsageError
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ def serve(
     )
     if traces:
         _check_traces()
-    run_server(settings, lambda line: print(line, flush=True))
+    run_server(settings, lambda line: print(line, flush=True), print_warning)
     return OK
 
 

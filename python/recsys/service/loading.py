@@ -38,6 +38,11 @@ class Sources(Struct, frozen=True):
         return self.data_dir / "cache" / "fresh"
 
 
+def store_location(sources: Sources) -> StoreLocation:
+    """Return where the control store is."""
+    return StoreLocation(sources.data_dir / "control", sources.store)
+
+
 def load_state(sources: Sources) -> tuple[State, Watcher]:
     """Open and compile everything once; call ``start`` of the watcher to keep it up to date.
 
@@ -46,7 +51,7 @@ def load_state(sources: Sources) -> tuple[State, Watcher]:
     data_dir = sources.data_dir
     registry = open_registry(sources.registry_url)
     cache = ArtifactCache(data_dir / "cache" / "artifacts", sources.cache_bytes)
-    plane = ControlPlane.open(StoreLocation(data_dir / "control", sources.store))
+    plane = ControlPlane.open(store_location(sources))
     state = State(plane, registry, open_logs(data_dir))
     # A store in a folder is always there; it has the salts, so there is no copy of it without need.
     kept_view = data_dir / "cache" / "control-view.json" if sources.store else None

@@ -5,15 +5,16 @@ from __future__ import annotations
 import multiprocessing
 import os
 import shutil
+import signal
 import socket
 import threading
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
 from functools import partial
 from multiprocessing.synchronize import Event
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 from granian.constants import Interfaces
@@ -24,9 +25,12 @@ from recsys.contracts.errors import RecsysError
 from recsys.observability.logs import configure_logs
 from recsys.service.background import start_background_work
 from recsys.service.examples import example_requests
-from recsys.service.loading import load_state
+from recsys.service.loading import load_state, store_location
 from recsys.service.settings import ServedRoutes, ServeSettings
 from recsys.service.worker import METRICS_VARIABLE, make_app
+
+if TYPE_CHECKING:
+    from recsys.service.app import App
 
 _STOP_TIMEOUT_S = 10
 _FOLDERS = ("logs/exposures", "logs/outcomes", "logs/assignments", "control", "cache")
@@ -37,8 +41,10 @@ class ServeError(RecsysError):
     """The server cannot be started as asked."""
 
 
-def serve(settings: ServeSettings, announce: Announce) -> None:
+def serve(settings: ServeSettings, announce: Announce, warn: Announce) -> None:
     """Serve until SIGTERM or SIGINT; ``announce`` is told, line by line, where and how to try it.
+
+    ``warn`` is told what keeps the service from being of use.
 
     Raises :class:`UsageError` for a setting that cannot be used, :class:`ServeError` for a port that is taken
     or, in development, for data that has nothing to serve, and the error of whatever cannot be opened.
@@ -53,9 +59,11 @@ def serve(settings: ServeSettings, announce: Announce) -> None:
         else reserve_port(settings.admin_host, settings.admin_port),
     )
     data_dir = settings.sources.data_dir
+    if settings.is_development and not store_location(settings.sources).exists():
+        raise _nothing_published(data_dir)  # before a folder is made
     for folder in _FOLDERS:
         _make_folder(data_dir / folder)
-    lines = _try_state(settings)
+    lines = _try_state(settings, warn)
     metrics_dir = data_dir / "cache" / "metrics"
     shutil.rmtree(metrics_dir, ignore_errors=True)
     _make_folder(metrics_dir)
@@ -103,7 +111,7 @@ class _Server(MPServer):
 
     def run(self, routes: ServedRoutes) -> None:
         """Serve until a signal says to stop."""
-        loader = partial(make_app, self._settings, routes, self._stopping)
+        loader = partial(_load_app, self._settings, routes, self._stopping)
         # Granian types what it is given as a callable; an RSGI application may also be an object.
         self.serve(target_loader=loader, wrap_loader=False)  # type: ignore[arg-type]
 
@@ -111,6 +119,8 @@ class _Server(MPServer):
         """Turn readiness off; close the sockets once that was noticed. A second signal does not wait."""
         is_first = not self._stopping.is_set()
         self._stopping.set()
+        for worker in self.wrks:  # whatever ends a worker from now on, it is no failure
+            worker.interrupt_by_parent = True
         if is_first and self._settings.drain_s > 0:
             timer = threading.Timer(self._settings.drain_s, super().signal_handler_interrupt)
             timer.daemon = True
@@ -123,17 +133,33 @@ def _serve_admin(settings: ServeSettings, stopping: Event) -> None:
     """Serve the admin API, in a process of its own."""
     if settings.admin_port is None:
         raise ValueError("there is no admin port")
-    threading.Thread(target=_stop_with_parent, args=(os.getppid(),), daemon=True).start()
+    _leave_group(signal.SIGKILL)
     _Server(settings, settings.admin_host, settings.admin_port, 1, stopping).run("admin")
 
 
-def _stop_with_parent(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(1.0)
-    os._exit(1)
+def _load_app(settings: ServeSettings, routes: ServedRoutes, stopping: Event) -> App:
+    """Build the application in its worker, which stops on the word of its parent alone."""
+    _leave_group(signal.SIGTERM)
+    return make_app(settings, routes, stopping)
 
 
-def _try_state(settings: ServeSettings) -> list[str]:
+def _leave_group(end: signal.Signals) -> None:
+    """Leave the process group, whose signals (Ctrl-C) are for the parent: it drains first, then says stop.
+
+    When the parent is gone, the signal ``end`` comes.
+    """
+    os.setpgrp()
+    threading.Thread(target=_stop_with_parent, args=(end,), daemon=True).start()
+
+
+def _stop_with_parent(end: signal.Signals) -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os.kill(os.getpid(), end)
+
+
+def _try_state(settings: ServeSettings, warn: Announce) -> list[str]:
     """Load everything once before any worker does; return the lines to announce.
 
     What cannot be opened is told here, by one process, and artifacts are fetched once.
@@ -146,10 +172,9 @@ def _try_state(settings: ServeSettings) -> list[str]:
             trouble += [watcher.registry_error] if watcher.registry_error else []
             if trouble:
                 raise ServeError(f"{data_dir}: nothing can be served: {trouble[0]}")
-            raise ServeError(
-                f"{data_dir}: no tenant with a published surface; "
-                f"run `recsys demo prepare --data-dir {data_dir}` first"
-            )
+            raise _nothing_published(data_dir)
+        if not state.tenants:
+            warn(f"{data_dir}: no tenant yet: recsys tenant create TENANT --data-dir {data_dir}")
         url = f"http://{_authority(settings.host, settings.port)}"
         if not settings.is_development:
             return [f"serving {data_dir} at {url}"]
@@ -157,6 +182,13 @@ def _try_state(settings: ServeSettings) -> list[str]:
         return [head, *example_requests(state, url)]
     finally:
         state.close()
+
+
+def _nothing_published(data_dir: Path) -> ServeError:
+    return ServeError(
+        f"{data_dir}: no tenant with a published surface; "
+        f"run `recsys demo prepare --data-dir {data_dir}` first"
+    )
 
 
 def _announce_when_up(settings: ServeSettings, lines: list[str], announce: Announce, stopping: Event) -> None:
