@@ -503,3 +503,47 @@ def test_a_failed_gate_says_what_to_do(shop: Path, capsys: pytest.CaptureFixture
     told = " ".join(capsys.readouterr().err.split())
     assert "1 of 9 gates failed: min_rows: 300, limit 301." in told
     assert "(gates.min_rows), or publish all the same with --force" in told
+
+
+def test_neighbors_and_popular_look_into_the_current_release(
+    shop: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    of = ["--tenant", "shop", "--surface", "home"]
+    assert run(["artifact", "popular", *of]) == 2
+    assert "nothing is published for shop/home" in " ".join(capsys.readouterr().err.split())
+    assert run([*RUN, *settings()]) == 0
+    capsys.readouterr()
+    assert run(["artifact", "popular", *of, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["item_id"] == "item-0"
+    assert run(["artifact", "neighbors", "item-1", *of, "--json"]) == 0
+    assert "item-0" in {found["item_id"] for found in json.loads(capsys.readouterr().out)}
+    Path("settings.json").write_text(json.dumps({"kinds": ["popularity"]}))
+    assert run([*RUN, "--settings", "settings.json", "--force"]) == 0
+    assert run(["artifact", "neighbors", "item-1", *of]) == 2
+    assert "the current release of shop/home has no cooc" in " ".join(capsys.readouterr().err.split())
+    assert run(["artifact", "popular", "--tenant", "../shop", "--surface", "home"]) != 0
+
+
+def test_a_day_of_the_range_that_is_none_is_told_its_format(
+    shop: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["pipeline", "ingest", *OF, "--from", "2026-01-1", "--to", "2026-01-10"]) == 2
+    told = " ".join(capsys.readouterr().err.replace("│", " ").split())
+    assert "--from" in told
+    assert "'2026-01-1' is not a day, such as 2026-01-31" in told
+
+
+def test_a_file_of_another_shape_is_told_which_columns_it_needs(
+    shop: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("clicks.csv").write_text("time,session_id,sku\n2026-01-01T00:00:00Z,s,item-1\n")
+    command = ["pipeline", "ingest", *OF, *DAYS, "--interactions", "clicks.csv"]
+    assert run(command) == 1
+    told = " ".join(capsys.readouterr().err.split())
+    assert "no column 'ts', 'item_id'; the columns are time, session_id, sku; " in told
+    assert "need ts, session_id (or who it was) and item_id" in told
+    assert run([*command, "--map", "ts=time", "--map", "item_id=sku"]) == 0
+    Path("clicks.csv").write_text("ts,session_id,item_id\n2026-01-01T00:00:00Z,s,item-1\n")
+    assert run(command) == 1
+    assert "no column 'v', 'tenant', 'surface'" in " ".join(capsys.readouterr().err.split())
+    assert run([*command, "--map", "item_id=item_id"]) == 0

@@ -15,9 +15,11 @@ from recsys.contracts.rows import RowKind, RowsLoaded
 from recsys.control.plane import ControlPlane
 from recsys.control.rows import list_row_sets, read_chunks
 from recsys.control.store import NotFoundError
+from recsys.pipelines.input.errors import InputError, TooManyBadRowsError
+from recsys.pipelines.input.files import find_input_files
 from recsys.rows.body import BodyTooLargeError, MediaTypeError, load_body
 from recsys.rows.columns import from_chunks
-from recsys.rows.load import drop_rows
+from recsys.rows.load import drop_rows, load_rows
 
 
 def load(plane: ControlPlane, kind: RowKind, rows: list[dict[str, object]], **more: object) -> RowsLoaded:
@@ -184,3 +186,15 @@ def test_loads_leave_what_a_dict_of_days_would_hold(
     }
     assert found == model
     assert plane.verify().row_sets == len(model)
+
+
+def test_what_rows_lack_is_told_by_options_that_the_command_has(plane: ControlPlane, tmp_path: Path) -> None:
+    file = tmp_path / "daily.csv"
+    file.write_text("day,item_id,count\n2026-01-31,a,1\n")
+    with pytest.raises(InputError, match="no column 'surface'") as told:
+        load_rows(plane, "shop", "popularity", find_input_files([file]), actor="t")
+    assert "--surface" in str(told.value)
+    assert "--set" not in str(told.value)
+    file.write_text("surface,day,item_id,count\nhome,2026-1-30,a,1\n")
+    with pytest.raises(TooManyBadRowsError, match="day is '2026-1-30': expected a day, such as 2026-01-31"):
+        load_rows(plane, "shop", "popularity", find_input_files([file]), actor="t")

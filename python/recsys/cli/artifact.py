@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,7 +14,7 @@ from cyclopts.validators import Number
 from recsys.cli.console import JsonFlag, print_json, print_table
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from recsys.artifacts.inspect import ScoredItem
 
@@ -45,16 +46,54 @@ class Place:
     data_dir: Annotated[Path, Parameter(help="The data folder.")] = Path("data")
     tenant: str = "demo"
     surface: str = "home"
-    catalog: Annotated[Path | None, Parameter(help="The catalog (default: that of the data folder).")] = None
+    catalog: Annotated[Path | None, Parameter(help="The catalog (default: that of the current release).")] = (
+        None
+    )
 
-    def file(self, kind: str) -> Path:
-        """The file of an artifact kind."""
-        return self.data_dir / "artifacts" / self.tenant / self.surface / f"{kind}.rsa"
+    @contextmanager
+    def files(self, signal: Path | None, kind: str) -> Iterator[tuple[Path, Path]]:
+        """Yield the catalog and the signal of a kind: those that were named, else those of the data folder.
 
-    @property
-    def catalog_file(self) -> Path:
-        """The catalog that was named, or that of the data folder."""
-        return self.catalog or self.file("catalog")
+        These are the ones of the current release, or without one those of ``recsys demo prepare``. Raises
+        :class:`UsageError` when there are none.
+        """
+        if self.catalog is not None and signal is not None:
+            yield self.catalog, signal
+            return
+        with self._current() as found:
+            yield self.catalog or self._pick(found, "catalog"), signal or self._pick(found, kind)
+
+    @contextmanager
+    def _current(self) -> Iterator[dict[str, Path] | None]:
+        from recsys.artifacts.cache import ArtifactCache
+        from recsys.artifacts.registry import check_name, open_registry
+
+        tenant, surface = check_name(self.tenant, "tenant"), check_name(self.surface, "surface")
+        folder = self.data_dir / "registry"
+        registry = open_registry(folder) if folder.is_dir() else None
+        release = None if registry is None else registry.current(tenant, surface)
+        if registry is None or release is None:
+            yield None
+            return
+        with ArtifactCache(self.data_dir / "cache" / "artifacts").borrow(registry, release.manifest) as files:
+            yield files
+
+    def _pick(self, found: dict[str, Path] | None, kind: str) -> Path:
+        from recsys.contracts.errors import UsageError
+
+        of = f"{self.tenant}/{self.surface}"
+        option = "--catalog" if kind == "catalog" else "--signal"
+        if found is not None:
+            if kind not in found:
+                raise UsageError(f"the current release of {of} has no {kind}; name a file with {option}")
+            return found[kind]
+        file = self.data_dir / "artifacts" / self.tenant / self.surface / f"{kind}.rsa"
+        if not file.is_file():
+            raise UsageError(
+                f"{self.data_dir}: nothing is published for {of}; name --data-dir, --tenant and --surface, "
+                f"or a file with {option}, or make a release with: recsys pipeline run"
+            )
+        return file
 
 
 _HERE = Place()
@@ -72,15 +111,16 @@ def neighbors(
         The item's id.
     signal
         An item-keyed signal or a session index, which is searched for a session of the item (default:
-        co-visitation of the data folder).
+        co-visitation of the current release).
     k
         How many to show.
     """
     from recsys._native import Catalog
     from recsys.artifacts.inspect import open_lists, ranked_items
 
-    catalog = Catalog.open(str(place.catalog_file))
-    found = ranked_items(open_lists(signal or place.file("cooc")), catalog, item, k)
+    with place.files(signal, "cooc") as (items, lists):
+        catalog = Catalog.open(str(items))
+        found = ranked_items(open_lists(lists), catalog, item, k)
     if json:
         print_json(found)
         return
@@ -105,15 +145,16 @@ def popular(
     segment
         The segment; `default` is over all.
     signal
-        A segment-keyed signal (default: popularity of the data folder).
+        A segment-keyed signal (default: popularity of the current release).
     k
         How many to show.
     """
     from recsys._native import Catalog, Signal
     from recsys.artifacts.inspect import ranked_items
 
-    catalog = Catalog.open(str(place.catalog_file))
-    found = ranked_items(Signal.open(str(signal or place.file("popularity"))), catalog, segment, k)
+    with place.files(signal, "popularity") as (items, lists):
+        catalog = Catalog.open(str(items))
+        found = ranked_items(Signal.open(str(lists)), catalog, segment, k)
     if json:
         print_json(found)
         return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
 
-from cyclopts import Parameter
+from cyclopts import Parameter, Token
 
 from recsys.cli.artifact_build import InputOptions, mapping_of
 from recsys.cli.console import BeginStage, print_warning
@@ -21,13 +21,22 @@ if TYPE_CHECKING:
     from recsys.pipelines.workspace import Workspace
 
 
+def _day(_type: type[datetime], tokens: Sequence[Token]) -> datetime:
+    try:
+        return datetime.fromisoformat(tokens[0].value)
+    except ValueError as error:
+        raise ValueError(f"{tokens[0].value!r} is not a day, such as 2026-01-31") from error
+
+
 @Parameter(name="*")
 @dataclass(frozen=True)
 class Range:
     """Which days (UTC) are meant."""
 
-    from_: Annotated[datetime, Parameter(name="--from", help="The first day, such as 2026-01-31.")]
-    to: Annotated[datetime, Parameter(name="--to", help="The last day; it is included.")]
+    from_: Annotated[
+        datetime, Parameter(name="--from", converter=_day, help="The first day, such as 2026-01-31.")
+    ]
+    to: Annotated[datetime, Parameter(name="--to", converter=_day, help="The last day; it is included.")]
 
 
 @Parameter(name="*")

@@ -20,9 +20,8 @@ from msgspec import Struct
 
 from recsys.artifacts.atomic_files import named_errors, read_pieces, write_atomically
 from recsys.pipelines.build.request import BuildInput
-from recsys.pipelines.input.columns import INTERACTION_COLUMNS, MAPPED_INTERACTION_COLUMNS
 from recsys.pipelines.input.quarantine import Quarantine
-from recsys.pipelines.input.reader import RowSource, read_rows
+from recsys.pipelines.input.reader import interaction_source, read_rows
 from recsys.pipelines.workspace import (
     Checkpoints,
     DayCheckpoint,
@@ -197,8 +196,7 @@ def _spread(
     workspace: Workspace, given: BuildInput, days: set[date], scratch: Path, segment: str | None
 ) -> _Counts:
     """Read all input and append the rows of each day to a file of its own."""
-    columns = INTERACTION_COLUMNS if given.mapping is None else MAPPED_INTERACTION_COLUMNS
-    source = RowSource(given.files, columns, given.mapping, closed=True)
+    source = interaction_source(given.files, given.mapping)
     advance = given.begin("reading interactions", source.total_bytes)
     numbers = pa.array(sorted((day - _EPOCH).days for day in days), pa.int64())
     counts = _Counts()

@@ -14,13 +14,13 @@ ROW_COLUMNS: dict[RowKind, tuple[Column, ...]] = {
     "popularity": (
         Column("surface", "id", required=True),
         Column("segment", "id"),
-        Column("day", "time", required=True),
+        Column("day", "day", required=True),
         Column("item_id", "id", required=True),
         Column("count", "number", required=True, minimum=0),
     ),
     "cooc": (
         Column("surface", "id", required=True),
-        Column("day", "time", required=True),
+        Column("day", "day", required=True),
         Column("item_id", "id", required=True),
         Column("neighbor_id", "id", required=True),
         Column("count", "number", required=True, minimum=0),

@@ -32,6 +32,7 @@ from recsys.rows.columns import CONTENT, KEYS, ROW_COLUMNS, from_chunks, to_chun
 LoadMode = Literal["replace", "merge"]
 DEFAULT_SEGMENT = "default"
 _DAY_MS = 86_400_000
+_REMEDY = "map a column with --map OURS=THEIRS, or give the surface of all rows with --surface"
 
 
 class RowsError(RecsysError):
@@ -107,7 +108,7 @@ def _read(
     mapping = mapping or ColumnMapping()
     if mapping.timezone is None:
         mapping = msgspec.structs.replace(mapping, timezone="UTC")
-    source = RowSource(files, ROW_COLUMNS[kind], mapping, closed="always")
+    source = RowSource(files, ROW_COLUMNS[kind], mapping, closed="always", remedy=_REMEDY)
     advance = begin("reading rows", source.total_bytes)
     with Quarantine(None, BadRowLimit(share=None, count=0)) as quarantine:
         tables = [_typed(kind, table) for table in read_rows(source, quarantine, advance)]

@@ -14,9 +14,8 @@ import pyarrow.compute as pc
 from recsys._native import Catalog, hash_strings, ordinals_of
 from recsys.contracts.errors import BuildError, UsageError
 from recsys.pipelines.build.request import BuildInput
-from recsys.pipelines.input.columns import INTERACTION_COLUMNS, MAPPED_INTERACTION_COLUMNS
 from recsys.pipelines.input.quarantine import Quarantine
-from recsys.pipelines.input.reader import RowSource, read_rows
+from recsys.pipelines.input.reader import interaction_source, read_rows
 
 UNKNOWN = np.uint32(0xFFFF_FFFF)
 ANY_EVENT = "*"
@@ -114,15 +113,8 @@ def read_interactions(
     the end raises :class:`~recsys.pipelines.input.errors.TooManyBadRowsError` past the limit. Raises
     :class:`BuildError` when rows of several tenants or surfaces come without a choice of one.
     """
-    source = RowSource(
-        given.files,
-        INTERACTION_COLUMNS if given.mapping is None else MAPPED_INTERACTION_COLUMNS,
-        given.mapping,
-        wanted=strings
-        | {"tenant", "surface", "event_type"}
-        | ({"rank"} if selection.position_eta else set()),
-        closed=True,
-    )
+    wanted = strings | {"tenant", "surface", "event_type"} | ({"rank"} if selection.position_eta else set())
+    source = interaction_source(given.files, given.mapping, wanted)
     advance = given.begin(stage, source.total_bytes)
     seen: dict[str, str] = {}
     with Quarantine(given.quarantine if quarantined else None, given.limit) as quarantine:

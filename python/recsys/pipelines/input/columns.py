@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-ColumnType = Literal["id", "text", "time", "number", "integer", "flag", "tags"]
+ColumnType = Literal["id", "text", "time", "day", "number", "integer", "flag", "tags"]
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,15 @@ MAPPED_INTERACTION_COLUMNS = (
     Column("rank", "integer", minimum=0),
 )
 """Interactions of any other shape, brought here by a column mapping."""
+
+ESSENTIAL = frozenset({"ts", "session_id", "item_id"})
+"""What interactions of any shape need."""
+
+MAP_INTERACTIONS = (
+    "rows of another shape than ours need ts, session_id (or who it was) and item_id: "
+    "name them with --map OURS=THEIRS, such as --map item_id=sku"
+)
+"""What is said to do of a file without a mapping that lacks a column."""
 
 CATALOG_COLUMNS = (
     Column("item_id", "id", required=True),

@@ -41,12 +41,12 @@ def convert_column(column: Column, values: Values, mapping: ColumnMapping) -> Co
     """Return ``values`` as our type of ``column``, with a reason for every row that cannot be.
 
     Types: ids and texts are strings, times int64 Unix milliseconds, numbers float64, integers int64,
-    flags bool, tags lists of strings.
+    flags bool, tags lists of strings. A day is the time that it is given as.
     """
     if pa.types.is_dictionary(values.type):
         values = values.cast(values.type.value_type)
     expected = _EXPECTED[column.type]
-    if column.type == "time" and mapping.time_unit is not None:
+    if column.type in ("time", "day") and mapping.time_unit is not None:
         expected = f"expected a number of {mapping.time_unit} since 1970, in the years 1 to 9999"
     converted = _cast_or_locate(values, _caster(column, values.type, mapping), column, expected)
     _check_bounds(column, converted)
@@ -67,7 +67,7 @@ def _caster(column: Column, found: pa.DataType, mapping: ColumnMapping) -> Cast:
             return _to_flag
         case "tags":
             return lambda values: _to_tags(values, mapping.tag_separator)
-        case "time":
+        case "time" | "day":
             return _time_caster(found, mapping)
 
 
@@ -104,6 +104,7 @@ _EXPECTED = {
     "flag": "expected true or false",
     "tags": "expected a list of strings, or one string with separators",
     "time": "expected a time with a zone, such as 2026-01-31T08:00:00Z",
+    "day": "expected a day, such as 2026-01-31",
 }
 """What is said of a value that does not fit; times that are numbers have their own."""
 

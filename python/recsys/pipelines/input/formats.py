@@ -22,6 +22,7 @@ _JSON_TYPES: dict[ColumnType, tuple[pa.DataType, ...]] = {
     "id": (pa.string(), pa.int64()),
     "text": (pa.string(), pa.int64()),
     "time": (pa.string(), pa.int64(), pa.float64()),
+    "day": (pa.string(), pa.int64(), pa.float64()),
     "number": (pa.float64(),),
     "integer": (pa.int64(),),
     "flag": (pa.bool_(),),

@@ -11,7 +11,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from recsys.pipelines.input.columns import Column
+from recsys.pipelines.input.columns import (
+    ESSENTIAL,
+    INTERACTION_COLUMNS,
+    MAP_INTERACTIONS,
+    MAPPED_INTERACTION_COLUMNS,
+    Column,
+)
 from recsys.pipelines.input.convert import Values, convert_column, plain_value
 from recsys.pipelines.input.errors import InputError
 from recsys.pipelines.input.files import InputFile
@@ -60,6 +66,17 @@ class RowSource:
     def total_bytes(self) -> int:
         """Stored bytes of all files: what ``advance`` adds up to."""
         return sum(file.size for file in self.files)
+
+
+def interaction_source(
+    files: Sequence[InputFile], mapping: ColumnMapping | None, wanted: frozenset[str] | None = None
+) -> RowSource:
+    """Return what to read of interactions: our own rows without a mapping, of any other shape with one."""
+    if mapping is not None:
+        return RowSource(files, MAPPED_INTERACTION_COLUMNS, mapping, wanted, closed=True)
+    return RowSource(
+        files, INTERACTION_COLUMNS, None, wanted, closed=True, remedy=MAP_INTERACTIONS, essential=ESSENTIAL
+    )
 
 
 def read_rows(
