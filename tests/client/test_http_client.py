@@ -120,6 +120,40 @@ def test_no_answer_is_an_error_after_the_last_try(waits: list[float]) -> None:
     def refuse(request: httpx.Request) -> httpx.Response:
         raise httpx.ConnectError("refused")
 
-    with pytest.raises(ClientError, match="no answer: refused"):
+    with pytest.raises(ClientError, match="http://service/v1/recommend: no answer: refused"):
         client(refuse, retries=1).recommend(REQUEST)
     assert len(waits) == 1
+
+
+def test_every_try_for_a_list_has_one_request_id(waits: list[float]) -> None:
+    sent: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        sent.append(request.headers["x-request-id"])
+        if len(sent) % 3:
+            raise httpx.ReadTimeout("too slow")
+        return httpx.Response(200, content=msgspec.json.encode(LIST))
+
+    with client(answer) as one:
+        one.recommend(REQUEST)
+        one.recommend(REQUEST)
+    assert len(waits) == 4
+    assert len(set(sent[:3])) == len(set(sent[3:])) == 1
+    assert sent[0] != sent[3]
+
+
+def test_a_closed_client_says_so() -> None:
+    one = client(lambda request: httpx.Response(200))
+    one.close()
+    with pytest.raises(ClientError, match="the client is closed"):
+        one.recommend(REQUEST)
+
+
+def test_events_that_are_no_sequence_of_records_are_refused_by_name() -> None:
+    one = client(lambda request: httpx.Response(200))
+    with pytest.raises(TypeError, match=r"outcomes: give a sequence of Outcome records, .*, not one Outcome"):
+        one.send_events(outcomes(1)[0])  # type: ignore[arg-type]
+    with pytest.raises(
+        TypeError, match=r"exposures: give a sequence of Exposure .*; number 0 is of type Outcome"
+    ):
+        one.send_events(exposures=outcomes(1))  # type: ignore[arg-type]

@@ -154,3 +154,30 @@ def test_order_parts_and_threads_do_not_change_the_result(
     assert joined.items.equals(expected.items)
     assert joined.requests.equals(expected.requests)
     assert joined.counts == expected.counts
+
+
+def test_a_retry_is_no_conflict_and_the_first_counts(tmp_path: Path) -> None:
+    first = exposure("r", ["a", "b"], "2026-01-01T00:00:00Z", latency_ms=900.0, context={"surface": "home"})
+    retry = first | {"ts": "2026-01-01T00:00:02Z", "latency_ms": 3.0}
+    twice = first | {"ts": "2026-01-01T00:00:04Z"}
+    others: list[Record] = [
+        retry | {"context": {"surface": "other"}},
+        retry | {"items": [{"item_id": "b", "rank": 1}, {"item_id": "a", "rank": 2}]},
+        retry | {"items": []},
+        retry | {"error": True},
+        retry | {"user_id": "b" * 64},
+    ]
+    clicks = write(tmp_path / "o.jsonl", [outcome("r", "a")])
+
+    def join(records: list[Record]) -> tuple[int, int, int]:
+        joined = join_logs([write(tmp_path / "e.jsonl", records)], [clicks])
+        assert joined.requests["ts"].to_pylist()[0].second == 0
+        assert joined.requests["latency_ms"].to_pylist() == [900.0]
+        counts = joined.counts
+        return counts.exposure_duplicates, counts.exposure_retries, counts.exposure_conflicts
+
+    assert join([twice, retry, first]) == (0, 2, 0)
+    assert join([retry, first, retry]) == (1, 1, 0)
+    for other in others:
+        assert join([other, first]) == (0, 0, 1)
+        assert join([other, first, retry, other]) == (1, 1, 1)

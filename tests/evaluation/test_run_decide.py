@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from recsys._native import build_catalog
+from recsys.artifacts.publish import publish_release
+from recsys.artifacts.registry import open_registry
 from recsys.cli.main import run
 from recsys.evaluation.simulate import Simulated, simulate
 
@@ -172,3 +175,22 @@ def test_a_registry_without_the_release_is_an_error_and_no_decision(
     assert case.decide("--registry", registry) == 1
     assert "--registry needs --tenant" in capsys.readouterr().err
     assert case.decide("--no-such-option") == 1
+
+
+def test_a_version_to_return_to_is_checked_or_said_not_to_be(
+    case: Case, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, decision = case.write()
+    assert code == 0
+    assert decision["gates"][4]["reason"] == "rollback goes to v1 (not checked: no --registry)"
+    assert case.decide("--rollback-version", "../v1") == 1
+    assert "'../v1' is no version of a release" in capsys.readouterr().err
+    catalog = case.folder / "catalog.rsa"
+    build_catalog(str(catalog), ["a", "b"])
+    registry = str(case.folder / "registry")
+    release = publish_release(open_registry(registry), "demo", "home", {"catalog": catalog})
+    there = ["--registry", registry, "--tenant", "demo", "--surface", "home"]
+    assert case.decide(*there, "--rollback-version", "nonsense") == 1
+    assert "nonsense" in capsys.readouterr().err
+    assert case.decide(*there, "--rollback-version", release.version, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["gates"][4]["reason"] == f"rollback goes to {release.version}"

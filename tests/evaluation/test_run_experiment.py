@@ -139,3 +139,27 @@ def test_a_plan_of_toml_reads_times_metrics_and_tables(tmp_path: Path) -> None:
     (tmp_path / "plan.toml").write_text(PLAN.replace("error_rate = 0.02", 'error_rate = "low"'))
     with pytest.raises(EvaluationError, match=r"plan\.toml: .*guardrails"):
         read_plan(tmp_path / "plan.toml")
+
+
+def test_an_experiment_that_is_not_in_the_logs_is_said_with_those_that_are(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = simulate(tmp_path, users=100, lift=0.1, seed=1)
+    logs = ["--exposures", str(made.exposures), "--outcomes", str(made.outcomes)]
+    arms = ["--control", "control", "--candidate", "candidate", "--experiment", "simulatd"]
+    assert run(["eval", "experiment", *logs, *arms]) == 1
+    assert "no experiment 'simulatd' in the logs; they have: simulated" in capsys.readouterr().err
+
+
+def test_outcomes_that_hardly_join_fail_before_any_effect_is_called_better(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = simulate(tmp_path, users=100, lift=0.1, seed=1)
+    lines = made.outcomes.read_text().splitlines(keepends=True)
+    lost = [line.replace('"request_id":"', '"request_id":"lost') for line in lines[: len(lines) * 9 // 10]]
+    made.outcomes.write_text("".join(lost + lines[len(lost) :]))
+    logs = ["--exposures", str(made.exposures), "--outcomes", str(made.outcomes)]
+    assert run(["eval", "experiment", *logs, "--control", "control", "--candidate", "candidate"]) == 0
+    told = capsys.readouterr().out
+    assert told.startswith("Fail: join rate fails.")
+    assert "% of outcomes join an exposure, 95.0 % are needed: no number below is safe" in told

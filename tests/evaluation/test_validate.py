@@ -319,3 +319,21 @@ def test_join_rates_are_written_for_prometheus(tmp_path: Path, capsys: pytest.Ca
     capsys.readouterr()
     assert run([*command, *to]) == 1
     assert "no join rate" in capsys.readouterr().err
+
+
+def test_a_request_that_was_sent_again_is_a_note_and_no_hold(tmp_path: Path) -> None:
+    record = {
+        "request_id": "r",
+        "user_id": "a" * 64,
+        "ts": "2026-01-01T00:00:00Z",
+        "items": [{"item_id": "i", "rank": 1}],
+        "latency_ms": 900.0,
+    }
+    again = record | {"ts": "2026-01-01T00:00:02Z", "latency_ms": 3.0}
+    file = tmp_path / "e.jsonl"
+    file.write_text("".join(json.dumps(one) + "\n" for one in (record, again)))
+    result = validate_logs({"exposures": [str(file)]}, now=NOW)
+    assert result.verdict == "sane"
+    assert [(one.kind, one.severity, one.count) for one in result.findings] == [
+        ("retried_request", "note", 1)
+    ]

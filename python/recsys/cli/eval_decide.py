@@ -28,9 +28,10 @@ def run_decide(
     plan
         TOML file with arms, primary metric, minimum effect and guardrails, written before anyone looked.
     rollback_version
-        The version to return to if the candidate disappoints.
+        The version to return to if the candidate disappoints; --registry checks that it is there.
     registry
-        Where releases lie; the release before the current one of --tenant and --surface is the way back.
+        Where releases lie; without a version to return to, it is the one before the current release of
+        --tenant and --surface.
     tenant
         The tenant to measure (context.tenant_id), needed when the logs are of several, and of the release.
     surface
@@ -43,16 +44,18 @@ def run_decide(
     from recsys.evaluation.run_decide import run_decide as run
 
     given.require(("exposures", "outcomes"))
-    back = rollback_version
+    declared = read_plan(plan)
+    back = rollback_version or declared.rollback_version
     if registry is not None:
-        if not tenant or not surface or rollback_version:
-            raise UsageError("--registry needs --tenant and --surface, and no --rollback-version")
-        back = _release_before(registry, tenant, surface)
+        if not tenant or not surface:
+            raise UsageError("--registry needs --tenant and --surface")
+        back = _way_back(registry, tenant, surface, back)
     decision, report, payload = run(
         given.logs(),
-        read_plan(plan),
+        declared,
         plan_file=plan,
         rollback_version=back,
+        is_rollback_checked=registry is not None,
         window=given.attribution_window(),
         memory=given.memory,
         tenant=tenant,
@@ -73,10 +76,12 @@ def run_decide(
     return EXIT_CODES[decision.decision]
 
 
-def _release_before(url: str, tenant: str, surface: str) -> str | None:
-    """Return the release that a rollback would point at, None when there is none that is complete.
+def _way_back(url: str, tenant: str, surface: str, version: str | None) -> str | None:
+    """Return the release that a rollback would point at: ``version``, or the one before the current; None
+    when that is not there or not complete.
 
-    Raises ReleaseNotFoundError when nothing is published there: a mistyped registry is no evidence.
+    Raises ReleaseNotFoundError when nothing is published there, for a mistyped registry is no evidence, or
+    not ``version`` with all of its artifacts.
     """
     from recsys.artifacts.errors import ManifestError, ReleaseNotFoundError
     from recsys.artifacts.registry import open_registry
@@ -85,6 +90,10 @@ def _release_before(url: str, tenant: str, surface: str) -> str | None:
     current = releases.current(tenant, surface)
     if current is None:
         raise ReleaseNotFoundError(f"{url}: nothing is published for {tenant}/{surface}")
+    if version is not None:
+        named = releases.find(tenant, surface, version)
+        releases.check_complete(named)
+        return named.version
     if current.manifest.parent is None:
         return None
     try:

@@ -1,6 +1,7 @@
 """The client: one connection pool, typed bodies, and retries that cannot do harm.
 
-Needs the extra ``client``. A list is asked for again only when no answer came or the service is overloaded;
+Needs the extra ``client``. A list is asked for again only when no answer came or the service is overloaded,
+and always by one request id: what was served twice is one exposure in every measurement;
 events may be sent again freely, for equal records count once.
 """
 
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 import random
 import time
+import uuid
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Self, TypeVar
@@ -56,7 +58,7 @@ class Client:
         retries: int = 2,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
-        """``timeout_s`` bounds each try; ``tenant`` is for keys of several and for development mode."""
+        """``timeout_s`` bounds each try; ``tenant`` is for development mode, or checks whose the key is."""
         headers = {"content-type": "application/json"}
         if api_key is not None:
             headers["authorization"] = f"Bearer {api_key}"
@@ -86,7 +88,10 @@ class Client:
         """Send records with the user's own id, a thousand at a time, and return what became of them.
 
         ``rejected`` has places in the sequences given here. After a ClientError, send all of them again.
+        Raises TypeError for what is no sequence of records.
         """
+        _check_records("outcomes", outcomes, Outcome)
+        _check_records("exposures", exposures, Exposure)
         accepted = duplicates = 0
         rejected: list[RejectedEvent] = []
         for start in range(0, max(len(outcomes), 1), MAX_EVENTS):
@@ -120,14 +125,17 @@ class Client:
 
     def _post(self, path: str, body: Struct, answer: type[T], request_id: str | None) -> T:
         data = msgspec.json.encode(body)
-        headers = {} if request_id is None else {"x-request-id": request_id}
+        # One for all tries: a list that was served though its answer got lost is not a second one.
+        headers = {"x-request-id": str(uuid.uuid4()) if request_id is None else request_id}
+        if self._http.is_closed:
+            raise ClientError(f"{path}: the client is closed")
         for attempt in range(self._retries + 1):
             is_last = attempt == self._retries
             try:
                 response = self._http.post(path, content=data, headers=headers)
             except httpx.TransportError as error:
                 if is_last:
-                    raise ClientError(f"{path}: no answer: {error}") from error
+                    raise ClientError(f"{self._http.base_url.join(path)}: no answer: {error}") from error
                 time.sleep(_wait_s(attempt, None))
                 continue
             if response.is_success:
@@ -136,6 +144,16 @@ class Client:
                 raise _refused(path, response)
             time.sleep(_wait_s(attempt, response.headers.get("retry-after")))
         raise AssertionError("the last attempt returns or raises")
+
+
+def _check_records(name: str, given: object, kind: type[Struct]) -> None:
+    """Raise TypeError unless ``given`` is a sequence of ``kind``."""
+    wanted = f"{name}: give a sequence of {kind.__name__} records, such as a list"
+    if not isinstance(given, Sequence) or isinstance(given, str | bytes):
+        raise TypeError(f"{wanted}, not one {type(given).__name__}")
+    for place, record in enumerate(given):
+        if not isinstance(record, kind):
+            raise TypeError(f"{wanted}; number {place} is of type {type(record).__name__}")
 
 
 def _decode(path: str, data: bytes, answer: type[T]) -> T:

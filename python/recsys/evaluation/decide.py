@@ -6,12 +6,14 @@ that they do not say; nothing inconclusive ships.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 
 from msgspec import Struct
 
 from recsys.contracts.decisions import Decision, DecisionKind, GateName, GateResult, GateStatus
 from recsys.contracts.errors import EvaluationError
+from recsys.contracts.patterns import PATH_SEGMENT
 from recsys.evaluation.experiment_results import ExperimentResult, MetricResult
 from recsys.evaluation.plan import Plan, PrimaryMetric
 from recsys.evaluation.stats.estimate import Difference
@@ -21,8 +23,8 @@ from recsys.evaluation.stats.srm import SampleRatio
 
 class Evidence(Struct, frozen=True, kw_only=True):
     """What was measured. ``metrics`` maps a metric to candidate minus control; ``rollback_version`` is what
-    to return to. ``sample_ratio`` is None, and nothing else measured, when records are defective;
-    ``defect_kinds`` names how.
+    to return to, known to be there when ``is_rollback_checked``. ``sample_ratio`` is None, and nothing
+    else measured, when records are defective; ``defect_kinds`` names how.
     """
 
     arms: list[str]
@@ -35,6 +37,7 @@ class Evidence(Struct, frozen=True, kw_only=True):
     rollback_version: str | None
     inputs: dict[str, str] = {}
     defect_kinds: list[str] = []
+    is_rollback_checked: bool = False
 
 
 def evidence_of(
@@ -44,6 +47,7 @@ def evidence_of(
     join_rate: float | None,
     rollback_version: str | None,
     inputs: Mapping[str, str],
+    is_rollback_checked: bool = False,
 ) -> Evidence:
     """Return the evidence that an analysis gives; the primary metric by the interval that the plan names.
 
@@ -64,6 +68,7 @@ def evidence_of(
         guardrails={name: guardrail.test for name, guardrail in result.guardrails.items()},
         rollback_version=rollback_version,
         inputs=dict(inputs),
+        is_rollback_checked=is_rollback_checked,
     )
 
 
@@ -95,6 +100,8 @@ def decide(plan: Plan, evidence: Evidence) -> Decision:
     """
     if plan.primary_metric is None:
         raise EvaluationError("primary_metric is missing: a decision needs one")
+    if evidence.rollback_version and not re.match(PATH_SEGMENT, evidence.rollback_version):
+        raise EvaluationError(f"rollback_version: {evidence.rollback_version!r} is no version of a release")
     if not evidence.schema_defects:
         _check_known("arm", [plan.control_variant, plan.candidate_variant], evidence.arms)
         _check_known("primary metric", [plan.primary_metric.name], evidence.metrics)
@@ -193,7 +200,8 @@ def _rollback_path(_plan: Plan, evidence: Evidence) -> GateResult:
     version = evidence.rollback_version
     if not version:
         return _result("rollback_path", "hold", "there is no version to roll back to")
-    return _result("rollback_path", "pass", f"rollback goes to {version}", version=version)
+    note = "" if evidence.is_rollback_checked else " (not checked: no --registry)"
+    return _result("rollback_path", "pass", f"rollback goes to {version}{note}", version=version)
 
 
 _GATES: tuple[tuple[GateName, Callable[[Plan, Evidence], GateResult]], ...] = (

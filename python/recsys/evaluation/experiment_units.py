@@ -99,6 +99,7 @@ def choose_requests(connection: duckdb.DuckDBPyConnection, source: str, plan: Pl
     variant = "variant::VARCHAR"
     if "experiment_id" in columns:
         if plan.experiment_id is not None:
+            _check_experiment_is_there(connection, source, plan.experiment_id)
             variant = f"CASE WHEN experiment_id = {_text(plan.experiment_id)} THEN variant::VARCHAR END"
         else:
             _check_one_experiment(connection, source)
@@ -205,6 +206,28 @@ def _check_one_experiment(connection: duckdb.DuckDBPyConnection, source: str) ->
         raise EvaluationError(
             f"the logs hold several experiments: {', '.join(names)}; say which (experiment_id)"
         )
+
+
+_NAMES_OF = {
+    "contexts": "SELECT DISTINCT pairs['experiment_id'] FROM contexts",
+    "assignments": "SELECT DISTINCT experiment_id FROM assignments",
+}
+
+
+def _check_experiment_is_there(connection: duckdb.DuckDBPyConnection, source: str, wanted: str) -> None:
+    found = f"SELECT DISTINCT experiment_id FROM {source} WHERE experiment_id IS NOT NULL"  # noqa: S608
+    names = {str(name) for (name,) in connection.execute(found).fetchall()}
+    if wanted in names:
+        return
+    # A join for one experiment has the arms of no other, but still what the logs say.
+    tables = {
+        str(name) for (name,) in connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()
+    }
+    for table, query in _NAMES_OF.items():
+        if table in tables:
+            names |= {str(name) for (name,) in connection.execute(query).fetchall() if name is not None}
+    have = f"they have: {', '.join(sorted(names - {wanted})[:10])}" if names - {wanted} else "they name none"
+    raise EvaluationError(f"no experiment {wanted!r} in the logs; {have}")
 
 
 def _before(start: datetime | None) -> str:

@@ -7,7 +7,8 @@ from typing import Literal
 
 from msgspec import Struct
 
-Severity = Literal["error", "warning"]
+Severity = Literal["error", "warning", "note"]
+"""A note tells of what is as it should be."""
 
 
 class Defect(Struct, frozen=True):

@@ -59,10 +59,15 @@ _BATCH_ROWS = 100_000
 
 @dataclass(frozen=True, slots=True)
 class JoinCounts:
-    """The funnel of a join, in records; ``outcomes`` and ``exposures`` are after duplicates were dropped."""
+    """The funnel of a join, in records; ``outcomes`` and ``exposures`` are after duplicates were dropped.
+
+    ``exposure_retries`` show the items of another exposure to its user in its context, as of a request that
+    was sent again; ``exposure_conflicts`` differ in that.
+    """
 
     exposures: int
     exposure_duplicates: int
+    exposure_retries: int
     exposure_conflicts: int
     outcomes: int
     outcome_duplicates: int
@@ -118,7 +123,15 @@ class Join:
         """Return the funnel."""
         row = [int(number) for number in self.connection.execute(COUNTS).fetchall()[0]]
         exposures, outcomes = self.staged["exposures"], self.staged["outcomes"]
-        return JoinCounts(row[0], exposures.copies, exposures.conflicts, row[1], outcomes.copies, *row[2:])
+        return JoinCounts(
+            row[0],
+            exposures.copies,
+            exposures.retries,
+            exposures.conflicts,
+            row[1],
+            outcomes.copies,
+            *row[2:],
+        )
 
     def _read(self, view: str, columns: Sequence[str] | None) -> pa.Table:
         there = [str(row[0]) for row in self.connection.execute(f"DESCRIBE {view}").fetchall()]

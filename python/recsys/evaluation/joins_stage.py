@@ -39,10 +39,16 @@ _SEVERAL = """
 CREATE TABLE several_{table} AS
 SELECT r1, r2 FROM {table} GROUP BY r1, r2 HAVING count(*) > 1;
 """
+# What tells a retry, which differs in time and latency, from a conflict; a context leaves out its clock.
+_SERVED = {"exposures": "(usr, ctx, error, items)", "ranklists": "(c1, c2)"}
 _COUNT_SEVERAL = """
-SELECT coalesce(sum(copies - 1), 0)::BIGINT, (count(*) - count(DISTINCT (r1, r2)))::BIGINT FROM (
-    SELECT r1, r2, c1, c2, count(*) AS copies
-    FROM {table} SEMI JOIN several_{table} USING (r1, r2) GROUP BY ALL
+SELECT coalesce(sum(copies - 1), 0)::BIGINT, coalesce(sum(writings - 1), 0)::BIGINT,
+       (count(*) - count(DISTINCT (r1, r2)))::BIGINT
+FROM (
+    SELECT r1, r2, sum(copies) - count(*) + 1 AS copies, count(*) AS writings FROM (
+        SELECT r1, r2, c1, c2, {served} AS served, count(*) AS copies
+        FROM {table} SEMI JOIN several_{table} USING (r1, r2) GROUP BY ALL
+    ) GROUP BY r1, r2, served
 );
 """
 _DROP_COPIES = """
@@ -60,12 +66,14 @@ DELETE FROM {table} WHERE rowid IN (
 @dataclass(frozen=True, slots=True)
 class Staged:
     """What was read of one log: its lines, its sound records, how many of these were copies of another, and
-    how many shared a request with an earlier one that differs.
+    how many shared a request with an earlier one: ``retries`` have its user, context, error and items in
+    order, as of a request that was sent again, and ``conflicts`` differ in one of these.
     """
 
     lines: int = 0
     records: int = 0
     copies: int = 0
+    retries: int = 0
     conflicts: int = 0
 
 
@@ -157,10 +165,11 @@ def stage_log(
         choose(role)
     if role in ("exposures", "ranklists"):
         connection.execute(_SEVERAL.format(table=table))
-        copies, conflicts = connection.execute(_COUNT_SEVERAL.format(table=table)).fetchall()[0]
-        if copies or conflicts:
+        count_several = _COUNT_SEVERAL.format(table=table, served=_SERVED[role])
+        copies, retries, conflicts = connection.execute(count_several).fetchall()[0]
+        if copies or retries or conflicts:
             connection.execute(_DROP_LATER.format(table=table))
-        return Staged(lines, records, copies, conflicts)
+        return Staged(lines, records, copies, retries, conflicts)
     chosen = _count(connection, table)
     connection.execute(_DROP_COPIES.format(table=table))
     return Staged(lines, records, chosen - _count(connection, table))

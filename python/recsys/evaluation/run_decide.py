@@ -29,6 +29,7 @@ def run_decide(
     *,
     plan_file: Path | None = None,
     rollback_version: str | None = None,
+    is_rollback_checked: bool = False,
     window: timedelta = DEFAULT_WINDOW,
     memory: str = DEFAULT_MEMORY,
     tenant: str | None = None,
@@ -37,7 +38,8 @@ def run_decide(
     """Return the decision, its report and the report's payload.
 
     The logs are checked line by line first; defects there end the run before anything is measured. The plan's
-    own ``rollback_version`` stands in for a missing one. Raises ``EvaluationError`` as ``decide`` and
+    own ``rollback_version`` stands in for a missing one; ``is_rollback_checked`` says that it was found in a
+    registry. Raises ``EvaluationError`` as ``decide`` and
     ``experiment.analyse``.
     """
     check_plan(plan)
@@ -68,6 +70,7 @@ def run_decide(
             guardrails={},
             rollback_version=rollback,
             inputs=hashes,
+            is_rollback_checked=is_rollback_checked,
         )
     else:
         with open_inputs(logs) as inputs, open_requests(inputs, plan, window, memory, tenant) as join:
@@ -75,7 +78,12 @@ def run_decide(
             changed = changed_inputs(inputs)
         measured = ExperimentPayload(result=result, primary_metric=primary_name(plan), joins=checked.join)
         evidence = evidence_of(
-            plan, result, join_rate=checked.join_rate, rollback_version=rollback, inputs=hashes
+            plan,
+            result,
+            join_rate=checked.join_rate,
+            rollback_version=rollback,
+            inputs=hashes,
+            is_rollback_checked=is_rollback_checked,
         )
     decision = decide(plan, evidence)
     payload = DecisionPayload(decision=decision, findings=checked.findings, measured=measured)

@@ -76,7 +76,7 @@ def experiment_report(
         cases=result.requests,
         inputs=files,
         settings=plan_settings(plan) | {"tenant": tenant, "window_s": window.total_seconds()},
-        gates=experiment_gates(result),
+        gates=experiment_gates(result, payload.joins, plan.minimum_join_rate),
         warnings=[*more, *experiment_warnings(result, payload.joins)],
         seed=plan.seed,
     )

@@ -121,7 +121,7 @@ def validate_logs(
             reason = "the file changed while it was read; numbers and digest may be of different contents"
             findings.add(role, "changed_file", Example(name, None, "", reason), severity="warning")
     found = findings.ordered()
-    verdict: Verdict = "hold" if found else "sane"
+    verdict: Verdict = "hold" if any(finding.severity != "note" for finding in found) else "sane"
     if any(finding.severity == "error" for finding in found):
         verdict = "failed"
     left_out = {role: log.lines - log.records for role, log in staged.items()}
@@ -144,6 +144,10 @@ def _add_copies(role: Role, log: Staged, findings: Findings) -> None:
     if log.copies:
         example = Example("", None, "", f"{log.copies:,} in all files are copies of another")
         findings.add(role, "duplicate_record", example, severity="warning", count=log.copies)
+    if log.retries:
+        reason = f"{log.retries:,} in all files have user, context and items of another of their request"
+        example = Example("", None, "request_id", f"{reason}: it was sent again; the earliest is kept")
+        findings.add(role, "retried_request", example, severity="note", count=log.retries)
     if log.conflicts:
         reason = (
             f"{log.conflicts:,} in all files share a request_id with a different record; the earliest is kept"

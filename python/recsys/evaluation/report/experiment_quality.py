@@ -20,8 +20,12 @@ class ExperimentPayload(Struct, frozen=True, kw_only=True):
     joins: JoinCounts | None = None
 
 
-def experiment_gates(result: ExperimentResult) -> list[GateResult]:
-    """Return the gates of an experiment that nobody decides about: the split, and each guardrail."""
+def experiment_gates(
+    result: ExperimentResult, joins: JoinCounts | None, minimum_join_rate: float
+) -> list[GateResult]:
+    """Return the gates of an experiment that nobody decides about: too few outcomes that join,
+    the split, and each guardrail.
+    """
     gates = [
         GateResult(name, _GATES[rail.test.verdict], _guardrail_words(rail))
         for name, rail in result.guardrails.items()
@@ -30,6 +34,13 @@ def experiment_gates(result: ExperimentResult) -> list[GateResult]:
     if gates or ratio.is_mismatch:
         words = f"users per arm against the declared split: p = {ratio.p_value:.2g}"
         gates.insert(0, GateResult("sample_ratio", "fail" if ratio.is_mismatch else "pass", words))
+    rate = joins.join_rate if joins is not None else None
+    if rate is not None and rate < minimum_join_rate:
+        words = (
+            f"{numbers.percent(rate)} of outcomes join an exposure, {numbers.percent(minimum_join_rate)} are "
+            "needed: no number below is safe"
+        )
+        gates.insert(0, GateResult("join_rate", "fail", words))
     return gates
 
 
@@ -66,6 +77,7 @@ def experiment_warnings(result: ExperimentResult, joins: JoinCounts | None) -> l
     if joins is not None:
         for code, value, words in (
             ("duplicates", joins.exposure_duplicates + joins.outcome_duplicates, "records are copies"),
+            ("retries", joins.exposure_retries, "exposures are of a request that was sent again"),
             (
                 "conflicts",
                 joins.exposure_conflicts,
