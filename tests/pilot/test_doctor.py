@@ -2,10 +2,13 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from recsys.control.plane import ControlPlane
-from recsys.pilot.doctor import Sight, examine_data, examine_service
+from recsys.pilot import doctor
+from recsys.pilot.asking import Answer
+from recsys.pilot.doctor import Sight, examine_agreement, examine_data, examine_service
 from recsys.pilot.drills.scratch import SURFACE, TENANT, Scratch
 from recsys.pilot.drills.stage import Stage, list_of
 from recsys.pilot.metrics_text import MetricsText
@@ -76,3 +79,70 @@ def test_metrics_are_summed_over_the_labels_that_are_not_named() -> None:
     assert text.total("a_total", x="1") == 5
     assert text.total("a_total") == 10
     assert text.total("b_total") == 0
+
+
+def scrape(lists: int, empty: int) -> str:
+    return (
+        "# TYPE recsys_lists_total counter\n"
+        f'recsys_lists_total{{kind="full"}} {lists - empty}\nrecsys_lists_total{{kind="empty"}} {empty}\n'
+    )
+
+
+@pytest.mark.parametrize(
+    ("then", "is_well", "told"),
+    [
+        ((1300, 300), True, "0 of 300 just now"),
+        ((1300, 400), False, "100 of 300 just now"),
+        ((1000, 300), False, "0 of 0 just now"),
+    ],
+)
+def test_empty_lists_that_are_over_are_told_from_those_that_go_on(
+    monkeypatch: pytest.MonkeyPatch, then: tuple[int, int], is_well: bool, told: str
+) -> None:
+    bodies = [scrape(1000, 300), scrape(*then)]
+
+    def answer(url: str) -> Answer:
+        body = bodies.pop(0) if url.endswith("/metrics") else "{}"
+        return Answer(200, {}, body.encode())
+
+    monkeypatch.setattr(doctor, "ask", answer)
+    monkeypatch.setattr(doctor, "SECOND_LOOK_S", 0.0)
+    (sight,) = [one for one in examine_service("http://x") if one.what == "empty lists"]
+    assert sight.is_well == is_well
+    assert told in sight.evidence
+    assert "since the start of the service" in sight.evidence
+
+
+def test_service_on_another_data_folder_is_a_trouble(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scratch = Scratch(tmp_path)
+    version = scratch.publish().version
+    name = f"{TENANT}/{SURFACE}"
+
+    def look(served: dict[str, str]) -> list[Sight]:
+        snapshots = {one: {"manifest_version": version} for one, version in served.items()}
+        body = msgspec.json.encode({"version": "1", "format_version": 1, "snapshots": snapshots})
+        monkeypatch.setattr(doctor, "ask", lambda _: Answer(200, {}, body))
+        monkeypatch.setattr(doctor, "SECOND_LOOK_S", 0.0)
+        plane = ControlPlane.open(scratch.data_dir / "control")
+        try:
+            return examine_agreement("http://x", plane, scratch.registry)
+        finally:
+            plane.close()
+
+    assert troubles(look({name: version})) == {}
+    for served in ({name: "f" * 64}, {"other/home": "f" * 64}, {}):
+        assert "the pointer says" in troubles(look(served))["agreement"].evidence
+
+
+def test_changes_are_told_newest_first_over_all_tenants(tmp_path: Path) -> None:
+    plane = ControlPlane.open(tmp_path / "control")
+    for tenant in ("b", "a"):
+        plane.create_tenant(tenant, actor="test")
+    plane.set_tenant_state("b", "suspended", actor="test")
+    told = doctor._changes(plane).evidence.split("; ")
+    plane.close()
+    assert [one.split(" at ")[0] for one in told] == [
+        "tenant.state of b",
+        "tenant.create of a",
+        "tenant.create of b",
+    ]

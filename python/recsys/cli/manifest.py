@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from recsys.artifacts.compare import ItemsChange, ReleaseDiff
     from recsys.contracts.manifest import Manifest
 
-app = cyclopts.App(name="manifest", help="List, show, compare, roll back, pin and clean up releases.")
+app = cyclopts.App(
+    name="manifest", help="List, show, compare, roll back, pin (unpin: pin --remove) and clean up releases."
+)
 
 _Rank = Annotated[int, Parameter(validator=Number(gte=1, lte=1000))]
 _Count = Annotated[int, Parameter(validator=Number(gte=1, lte=1_000_000))]
@@ -160,7 +162,10 @@ def pin(
     comment: Comment = "",
     at: RegistryOptions = IN_DATA_FOLDER,
 ) -> None:
-    """Keep a release (by default the current one) from `gc`. A pin does not hold the pointer."""
+    """Keep a release (by default the current one) from `gc`; `pin --remove` unpins.
+
+    A pin does not hold the pointer.
+    """
     registry = at.open()
     manifest = registry.find(of.tenant, of.surface, version)
     is_pinned = manifest.version in registry.pins(of.tenant, of.surface)

@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
+import msgspec
 from msgspec import Struct
 
 from recsys.artifacts.registry import Registry
 from recsys.contracts.errors import RecsysError
+from recsys.contracts.http import VersionResponse
 from recsys.control.plane import ControlPlane
 from recsys.pilot.asking import Answer, ask
 from recsys.pilot.facts import exposed_secrets, utc_now
@@ -24,6 +26,28 @@ MAX_EMPTY, MAX_ERRORS = 0.005, 0.001
 RECENT = timedelta(hours=1)
 MIN_REQUESTS = 100
 """Ratios of fewer requests say nothing."""
+
+
+SECOND_LOOK_S = 2.0
+RATIOS: tuple[tuple[str, str, dict[str, str], float, str, str], ...] = (
+    (
+        "empty lists",
+        "recsys_lists_total",
+        {"kind": "empty"},
+        MAX_EMPTY,
+        "empty-lists",
+        "recsys rules history --tenant T",
+    ),
+    (
+        "failed requests",
+        "recsys_requests_total",
+        {"outcome": "server_error"},
+        MAX_ERRORS,
+        "errors",
+        "read recsys_problems_total by code",
+    ),
+)
+"""What is counted, where, the labels of the part, the share that is tolerated, the runbook, the next step."""
 
 
 class Sight(Struct, frozen=True):
@@ -41,12 +65,62 @@ def examine_service(url: str) -> list[Sight]:
     if ask(f"{url}/livez").status != 200:
         next_step = "look at its process and its log; start it: recsys serve"
         return [Sight("service", False, f"{url} does not answer", "not-ready", next_step)]
-    return [*_components(ask(f"{url}/readyz")), *_counts(MetricsText(ask(f"{url}/metrics").body.decode()))]
+    first = _scrape(url)
+    sights = list(_counts(first))
+    if any(not sight.is_well for sight in sights):
+        # Counters never fall, so what is over is told apart from what goes on by a second look.
+        time.sleep(SECOND_LOOK_S)
+        sights = list(_counts(_scrape(url), first))
+    return [*_components(ask(f"{url}/readyz")), *sights]
+
+
+def _scrape(url: str) -> MetricsText:
+    return MetricsText(ask(f"{url}/metrics").body.decode())
 
 
 def examine_data(plane: ControlPlane, registry: Registry, data_dir: Path) -> list[Sight]:
     """Look at store, registry and disk, whether a service runs or not."""
     return [*_store(plane, data_dir), *_releases(plane, registry), _disk(data_dir), _changes(plane)]
+
+
+def examine_agreement(url: str, plane: ControlPlane, registry: Registry) -> list[Sight]:
+    """Compare what a service serves with the pointers; nothing when one of them does not answer."""
+    try:
+        active = {tenant.tenant_id for tenant in plane.tenants() if tenant.state == "active"}
+        served = _served(url)
+        pointed: dict[str, str] = {}
+        for tenant, surface in registry.surfaces():
+            current = registry.current(tenant, surface) if tenant in active else None
+            if current is not None:
+                pointed[f"{tenant}/{surface}"] = current.manifest.version
+        if served is not None and served != pointed:
+            time.sleep(SECOND_LOOK_S)  # a release that was published just now is on its way
+            served = _served(url)
+    except RecsysError:
+        return []  # told by the sights of store and registry
+    if served is None:
+        return []
+    apart = [
+        f"{name}: serves {served.get(name, 'nothing')[:12]}, "
+        f"the pointer says {pointed.get(name, 'nothing')[:12]}"
+        for name in sorted(served | pointed)
+        if served.get(name) != pointed.get(name)
+    ]
+    step = f"give the --data-dir and --registry that the service at {url} was started with"
+    evidence = "; ".join(apart) or f"serves what the pointers say, {len(pointed)} surfaces"
+    return [Sight("agreement", not apart, evidence, *_unless(not apart, "not-ready", step))]
+
+
+def _served(url: str) -> dict[str, str] | None:
+    """Return the version of the release of each surface that a service serves."""
+    answer = ask(f"{url}/version")
+    if answer.status != 200:
+        return None
+    try:
+        snapshots = msgspec.json.decode(answer.body, type=VersionResponse).snapshots
+    except msgspec.DecodeError:
+        return None
+    return {name: versions.get("manifest_version", "") for name, versions in snapshots.items()}
 
 
 def _components(ready: Answer) -> Iterator[Sight]:
@@ -75,15 +149,11 @@ def _components(ready: Answer) -> Iterator[Sight]:
         yield Sight(name, False, str(one["detail"]), runbook, step)
 
 
-def _counts(metrics: MetricsText) -> Iterator[Sight]:
-    lists = metrics.total("recsys_lists_total")
-    empty = metrics.total("recsys_lists_total", kind="empty")
-    yield _ratio("empty lists", empty, lists, MAX_EMPTY, "empty-lists", "recsys rules history --tenant T")
-    requests = metrics.total("recsys_requests_total")
-    failed = metrics.total("recsys_requests_total", outcome="server_error")
-    yield _ratio(
-        "failed requests", failed, requests, MAX_ERRORS, "errors", "read recsys_problems_total by code"
-    )
+def _counts(metrics: MetricsText, before: MetricsText | None = None) -> Iterator[Sight]:
+    for what, name, labels, limit, runbook, step in RATIOS:
+        counts = (metrics.total(name, **labels), metrics.total(name))
+        past = None if before is None else (before.total(name, **labels), before.total(name))
+        yield _ratio(what, counts, past, limit, runbook, step)
     lost = metrics.total("recsys_exposure_write_failures_total")
     yield Sight(
         "exposures",
@@ -154,21 +224,37 @@ def _disk(data_dir: Path) -> Sight:
 
 
 def _changes(plane: ControlPlane) -> Sight:
-    """Tell what changed lately: not a trouble, but the first suspect."""
+    """Tell what changed lately, newest first: not a trouble, but the first suspect."""
     since = utc_now() - RECENT
     recent = [
-        f"{entry.action} of {entry.tenant} at {entry.time:%H:%M} UTC by {entry.actor}"
+        entry
         for tenant in plane.tenants()
         for entry in plane.audit_entries(tenant.tenant_id, limit=3)
         if entry.time >= since
     ]
-    return Sight("changes", True, "; ".join(recent) or "none in the last hour")
+    told = [
+        f"{entry.action} of {entry.tenant} at {entry.time:%H:%M} UTC by {entry.actor}"
+        for entry in sorted(recent, key=lambda entry: entry.time, reverse=True)
+    ]
+    return Sight("changes", True, "; ".join(told) or "none in the last hour")
 
 
-def _ratio(what: str, part: float, whole: float, limit: float, runbook: str, step: str) -> Sight:
-    ratio = part / whole if whole else 0.0
-    is_well = whole < MIN_REQUESTS or ratio <= limit
+def _ratio(
+    what: str,
+    counts: tuple[float, float],
+    before: tuple[float, float] | None,
+    limit: float,
+    runbook: str,
+    step: str,
+) -> Sight:
+    """Judge a part of a whole; what happened since ``before`` counts alone when that is enough to judge."""
+    part, whole = counts
+    is_well = whole < MIN_REQUESTS or part <= limit * whole
     evidence = f"{part:,.0f} of {whole:,.0f} since the start"
+    if before is not None and not is_well:
+        new_part, new_whole = part - before[0], whole - before[1]
+        evidence += f" of the service, {new_part:,.0f} of {new_whole:,.0f} just now"
+        is_well = new_whole >= MIN_REQUESTS and new_part <= limit * new_whole
     return Sight(what, is_well, evidence, *_unless(is_well, runbook, step))
 
 
