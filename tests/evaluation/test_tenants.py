@@ -169,3 +169,15 @@ def test_every_measurement_takes_one_tenant(
             (r["user_id"], r["context"]["tenant_id"]) for r in records if "experiment_variant" in r["context"]
         }
         assert users == [sum(of == tenant for _, of in served) for tenant in ("acme", "t2")]
+
+
+def test_the_experiments_that_an_error_names_are_those_of_the_tenant(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = exposure("r2", "t2")
+    other["context"] = {"tenant_id": "t2", "experiment_id": "secret", "experiment_variant": "a"}
+    served = write(tmp_path / "e.jsonl", [exposure("r1", "acme"), other])
+    logs = ["--exposures", served, "--outcomes", write(tmp_path / "o.jsonl", [outcome("r1")])]
+    arms = ["--control", "a", "--candidate", "b", "--experiment", "blnd", "--tenant", "acme"]
+    assert run(["eval", "experiment", *logs, *arms]) == 1
+    assert "no experiment 'blnd' in the logs; they have: blend\n" in capsys.readouterr().err

@@ -209,7 +209,7 @@ def _check_one_experiment(connection: duckdb.DuckDBPyConnection, source: str) ->
 
 
 _NAMES_OF = {
-    "contexts": "SELECT DISTINCT pairs['experiment_id'] FROM contexts",
+    "contexts": "SELECT DISTINCT pairs['experiment_id'] FROM contexts SEMI JOIN exposures USING (ctx)",
     "assignments": "SELECT DISTINCT experiment_id FROM assignments",
 }
 
