@@ -31,6 +31,42 @@ def test_every_group_can_be_imported_and_explains_itself(
     assert f"recsys {group}" in capsys.readouterr().out
 
 
+WIDE = [
+    ["a" * 64, "b" * 64, "recsys tenant create somebody --data-dir there", "some words that may be wrapped"]
+]
+
+
+def test_a_table_without_a_terminal_is_not_wrapped(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    print_table(["id", "version", "next", "comment"], WIDE)
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "aaa" in line]
+    assert all(cell in line for cell in WIDE[0])
+
+
+def test_a_narrow_table_splits_neither_ids_nor_commands(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    print_table(["id", "version", "next", "comment"], WIDE)
+    written = capsys.readouterr().out
+    assert all(cell in written for cell in WIDE[0][:3])
+    assert "may be wrapped" not in written
+    assert all(f"{word}" in written for word in WIDE[0][3].split())
+
+
+def test_an_interrupted_command_says_that_it_stopped(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(main, "build_app", interrupt)
+    assert main.run(["demo", "prepare"]) == 130
+    assert capsys.readouterr().err == "stopped\n"
+
+
 def test_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main.run(["--version"]) == 0
     assert capsys.readouterr().out.strip().count(".") == 2

@@ -14,6 +14,7 @@ from recsys.service.auth import DevelopmentAuthenticator, agree_on_tenant
 from recsys.service.problems import ProblemError
 from recsys.service.transport import MAX_DRAINED_BYTES
 
+ADMIN = "/v1/admin/tenants/demo"
 REFUSED = [
     ({"k": 0}, 400, "RECSYS_INVALID_REQUEST"),
     ({"k": 201}, 400, "RECSYS_INVALID_REQUEST"),
@@ -235,3 +236,25 @@ def test_a_surface_that_is_no_path_segment_is_told_so_in_words(client):
     for path in ("../config", "demo/manifests/.."):
         assert words in client.get(f"/v1/admin/tenants/{path}").json()["detail"]
     assert words in client.recommend({"x_org_id": "a/b"}).json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        (f"{ADMIN}/rules/rollback", "the body is empty; send {}"),
+        ("/v1/events", "the body is empty; send "),
+        ("/v1/recommend", "the body is empty; send a JSON object"),
+    ],
+)
+def test_an_empty_body_is_said_to_be_empty(client, path, said):
+    answer = client.send("POST", path, b"", content_type="application/json")
+    assert answer.status == 400
+    assert answer.json()["detail"].startswith(said)
+
+
+def test_a_refusal_says_what_there_is(client):
+    unknown = client.recommend(surface="hmoe").json()
+    assert unknown["title"] == "There is no such surface, release or configuration"
+    assert unknown["detail"] == "surface: tenant 'demo' has no surface 'hmoe'; it has home"
+    targets = client.post(f"{ADMIN}/cache/invalidate", {"targets": ["rule"]})
+    assert re.search("'rule'; it is one of .*rules", targets.json()["detail"])

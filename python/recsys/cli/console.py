@@ -5,6 +5,7 @@ Results go to stdout, everything else (errors, warnings, progress) to stderr, so
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -21,6 +22,9 @@ FAILED = 1
 USAGE = 2
 INTERRUPTED = 130
 
+_WIDEST = 1_000_000
+"""Characters: wider than any table."""
+
 JsonFlag = Annotated[bool, Parameter(name="--json", negative="", help="Print the result as JSON.")]
 
 Advance = Callable[[int], None]
@@ -30,11 +34,11 @@ BeginStage = Callable[[str, int | None], Advance]
 """Starts a stage by name, with its number of units when known, and returns what advances it."""
 
 
-def stdout() -> Console:
-    """Return a console on stdout; words are never broken by markup or highlighting."""
+def stdout(width: int | None = None) -> Console:
+    """Return a console on stdout, of ``width`` or that of the terminal; markup and highlighting are off."""
     from rich.console import Console
 
-    return Console(highlight=False, markup=False)
+    return Console(highlight=False, markup=False, width=width)
 
 
 def stderr() -> Console:
@@ -73,20 +77,58 @@ def print_table(
 ) -> None:
     """Print a table on stdout; numbers stand to the right, floats with four significant digits.
 
+    A word is never split: ids, versions and commands can be copied, however narrow the terminal is.
+    Without a terminal, and without ``COLUMNS``, nothing is wrapped.
     ``numeric`` says which columns are numbers, for those that are written already.
     """
     from rich import box
+    from rich.measure import Measurement
     from rich.table import Table
 
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     for index, column in enumerate(columns):
         is_number = all(isinstance(row[index], int | float | None) for row in rows) and bool(rows)
         is_number = numeric[index] if numeric else is_number
-        is_time = any(isinstance(row[index], datetime) for row in rows)
-        table.add_column(column, justify="right" if is_number else "left", overflow="fold", no_wrap=is_time)
+        table.add_column(column, justify="right" if is_number else "left", overflow="fold")
     for row in rows:
         table.add_row(*(_cell(value) for value in row))
-    stdout().print(table)
+    console = stdout()
+    needed = Measurement.get(console, console.options.update(max_width=_WIDEST), table).maximum
+    if needed > console.width and (console.is_terminal or "COLUMNS" in os.environ):
+        spans = [_span(column, [row[index] for row in rows]) for index, column in enumerate(columns)]
+        for index, width in enumerate(_shrink(spans, needed - console.width)):
+            table.columns[index].width = width
+    stdout(max(needed, console.width)).print(table)
+
+
+def _span(column: str, values: Sequence[object]) -> tuple[int, int]:
+    """Return the fewest characters that a column takes with its words whole, and those it takes at best.
+
+    A time, and a command to copy, is one word.
+    """
+    from rich.cells import cell_len
+
+    least = most = 0
+    for cell, is_whole in [(column, False), *((_cell(value), _is_whole(value)) for value in values)]:
+        most = max([most, *(cell_len(line) for line in cell.splitlines())])
+        words = cell.splitlines() if is_whole else cell.split()
+        least = max([least, *(cell_len(word) for word in words)])
+    return least, most
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, datetime) or (isinstance(value, str) and value.startswith("recsys "))
+
+
+def _shrink(spans: Sequence[tuple[int, int]], excess: int) -> list[int]:
+    """Return widths of columns, in sum smaller by ``excess`` if words allow it, the widest narrowed first."""
+    widths = [most for _, most in spans]
+    for _ in range(excess):
+        able = [index for index, (least, _) in enumerate(spans) if widths[index] > least]
+        if not able:
+            break
+        widths[max(able, key=widths.__getitem__)] -= 1
+    return widths
 
 
 def _cell(value: object) -> str:

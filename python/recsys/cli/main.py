@@ -75,6 +75,7 @@ def run(arguments: Sequence[str]) -> int:
         print_error(f"{error.filename}: {error.strerror}" if error.filename else str(error))
         return FAILED
     except KeyboardInterrupt:
+        sys.stderr.write("stopped\n")
         return INTERRUPTED
     return result if isinstance(result, int) else OK
 

@@ -12,6 +12,7 @@ from typing import TypeVar
 
 import msgspec
 
+from recsys.contracts.allowed_values import name_values
 from recsys.contracts.errors import RecsysError
 from recsys.contracts.patterns import in_words
 
@@ -39,6 +40,8 @@ def parse_json(data: bytes, name: str) -> object:
     """
     if len(data) > MAX_DOCUMENT_BYTES:
         raise InvalidDocument(name, f"{len(data)} bytes; at most {MAX_DOCUMENT_BYTES} are taken")
+    if not data.strip():
+        raise InvalidDocument(name, "it is empty; give a JSON document")
     try:
         value: object = msgspec.json.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -69,7 +72,7 @@ def convert(value: object, target: type[T], root: str) -> T:
     try:
         return msgspec.convert(value, target)
     except msgspec.ValidationError as error:
-        problem, path = _split(str(error))
+        problem, path = _split(name_values(str(error), target))
         if _OF_KEY in str(error):
             problem = f"key {_key_at_fault(value, target, path, str(error))!r}: {problem}"
         pointer = _name_keys(value, target, path)

@@ -7,6 +7,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
+from recsys.contracts.allowed_values import name_values
 from recsys.contracts.patterns import in_words
 from recsys.contracts.problems import ProblemCode
 from recsys.service.problems import ProblemError
@@ -32,7 +33,16 @@ def decode_body(
     try:
         return decoder.decode(request.body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise ProblemError(code, in_words(str(error))) from error
+        said = name_values(str(error), decoder.type) if request.body.strip() else _empty(decoder)
+        raise ProblemError(code, in_words(said)) from error
+
+
+def _empty(decoder: msgspec.json.Decoder[T]) -> str:
+    try:
+        decoder.decode(b"{}")
+    except msgspec.MsgspecError as error:
+        return f"the body is empty; send a JSON object ({error} of `{{}}`)"
+    return "the body is empty; send {}"
 
 
 def decode_query(request: Request, fields: type[T]) -> T:

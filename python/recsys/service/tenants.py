@@ -14,6 +14,8 @@ from recsys.ranking.snapshot import Snapshot
 from recsys.service.arms import SurfaceArms
 from recsys.service.problems import ProblemError
 
+_SHOWN_SURFACES = 20
+
 
 class TenantDocuments(Struct, frozen=True):
     """The documents that a tenant's snapshots are compiled from, parsed, with their versions."""
@@ -64,8 +66,14 @@ class ServedTenant(Struct, frozen=True):
         if failure is not None:
             raise ProblemError(ProblemCode.ARTIFACT_INCOMPATIBLE, f"surface {surface!r}: {failure}")
         raise ProblemError(
-            ProblemCode.CONFIG_NOT_FOUND, f"surface: tenant {self.name!r} has no surface {surface!r}"
+            ProblemCode.CONFIG_NOT_FOUND,
+            f"surface: tenant {self.name!r} has no surface {surface!r}; it has {self._surfaces_in_words()}",
         )
+
+    def _surfaces_in_words(self) -> str:
+        names = sorted({*self.snapshots, *self.failures})
+        shown = ", ".join(names[:_SHOWN_SURFACES]) or "none"
+        return f"{shown} and {len(names) - _SHOWN_SURFACES} more" if len(names) > _SHOWN_SURFACES else shown
 
     def has_surface(self, surface: str) -> bool:
         """Whether there is such a surface, usable or not."""
