@@ -93,21 +93,18 @@ def test_a_killed_worker_is_replaced_and_the_server_lives(tmp_path):
             process.wait(20)
 
 
-def test_serve_without_a_tenant_file_says_what_to_do(tmp_path):
-    arguments = [*RECSYS, "serve", "--dev", "--port", "0", "--data-dir", str(tmp_path)]
-    done = subprocess.run(arguments, capture_output=True, text=True, check=False, timeout=30)
-    assert done.returncode == 1
-    assert f"recsys demo prepare --data-dir {tmp_path}" in done.stderr
-    assert not list(tmp_path.iterdir())
-
-
 @pytest.mark.slow
-def test_serve_without_a_tenant_warns_in_one_line(tmp_path):
-    arguments = [*RECSYS, "serve", "--port", "0", "--drain", "0", "--data-dir", str(tmp_path)]
+@pytest.mark.parametrize("mode", [[], ["--dev"]], ids=["production", "development"])
+def test_serve_without_a_tenant_warns_in_one_line_and_serves(mode, tmp_path):
+    arguments = [*RECSYS, "serve", *mode, "--port", "0", "--data-dir", str(tmp_path)]
+    arguments += [] if mode else ["--drain", "0"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with subprocess.Popen(arguments, text=True, **pipes) as process:
         assert process.stdout is not None
-        assert process.stdout.readline().startswith("serving ")
+        line = process.stdout.readline()
+        assert line.startswith("serving ")
+        with urllib.request.urlopen(f"{line.split()[3]}/livez", timeout=5) as answer:
+            assert answer.status == 200
         process.send_signal(signal.SIGTERM)
         said = process.communicate(timeout=30)[1].splitlines()
     assert [line for line in said if "no tenant yet: recsys tenant create" in line] == said[:1]

@@ -10,7 +10,7 @@ import socket
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from multiprocessing.synchronize import Event
 from pathlib import Path
@@ -25,8 +25,10 @@ from recsys.contracts.errors import RecsysError
 from recsys.observability.logs import configure_logs
 from recsys.service.background import start_background_work
 from recsys.service.examples import example_requests
-from recsys.service.loading import load_state, store_location
+from recsys.service.loading import load_state
 from recsys.service.settings import ServedRoutes, ServeSettings
+from recsys.service.state import State
+from recsys.service.watcher import Watcher
 from recsys.service.worker import METRICS_VARIABLE, make_app
 
 if TYPE_CHECKING:
@@ -46,8 +48,8 @@ def serve(settings: ServeSettings, announce: Announce, warn: Announce) -> None:
 
     ``warn`` is told what keeps the service from being of use.
 
-    Raises :class:`UsageError` for a setting that cannot be used, :class:`ServeError` for a port that is taken
-    or, in development, for data that has nothing to serve, and the error of whatever cannot be opened.
+    Raises :class:`UsageError` for a setting that cannot be used, :class:`ServeError` for a port that is
+    taken, and the error of whatever cannot be opened.
     """
     settings.check()
     configure_logs()
@@ -59,8 +61,6 @@ def serve(settings: ServeSettings, announce: Announce, warn: Announce) -> None:
         else reserve_port(settings.admin_host, settings.admin_port),
     )
     data_dir = settings.sources.data_dir
-    if settings.is_development and not store_location(settings.sources).exists():
-        raise _nothing_published(data_dir)  # before a folder is made
     for folder in _FOLDERS:
         _make_folder(data_dir / folder)
     lines = _try_state(settings, warn)
@@ -167,14 +167,8 @@ def _try_state(settings: ServeSettings, warn: Announce) -> list[str]:
     state, watcher = load_state(settings.sources)
     try:
         data_dir = settings.sources.data_dir
-        if settings.is_development and not any(tenant.snapshots for tenant in state.tenants.values()):
-            trouble = [reason for tenant in state.tenants.values() for reason in tenant.failures.values()]
-            trouble += [watcher.registry_error] if watcher.registry_error else []
-            if trouble:
-                raise ServeError(f"{data_dir}: nothing can be served: {trouble[0]}")
-            raise _nothing_published(data_dir)
-        if not state.tenants:
-            warn(f"{data_dir}: no tenant yet: recsys tenant create TENANT --data-dir {data_dir}")
+        for trouble in _what_is_missing(state, watcher, data_dir):
+            warn(trouble)
         url = f"http://{_authority(settings.host, settings.port)}"
         if not settings.is_development:
             return [f"serving {data_dir} at {url}"]
@@ -184,11 +178,18 @@ def _try_state(settings: ServeSettings, warn: Announce) -> list[str]:
         state.close()
 
 
-def _nothing_published(data_dir: Path) -> ServeError:
-    return ServeError(
-        f"{data_dir}: no tenant with a published surface; "
-        f"run `recsys demo prepare --data-dir {data_dir}` first"
-    )
+def _what_is_missing(state: State, watcher: Watcher, data_dir: Path) -> Iterator[str]:
+    """Yield why no list can be served, if none can; it may still come while the service runs."""
+    if not state.tenants:
+        yield (
+            f"{data_dir}: no tenant yet: recsys tenant create TENANT --data-dir {data_dir}"
+            f" (or, for the demo: recsys demo prepare --data-dir {data_dir})"
+        )
+    elif not any(tenant.snapshots for tenant in state.tenants.values()):
+        troubles = [reason for tenant in state.tenants.values() for reason in tenant.failures.values()]
+        troubles += [watcher.registry_error] if watcher.registry_error else []
+        why = troubles[0] if troubles else "no tenant has a published surface"
+        yield f"{data_dir}: nothing can be served yet: {why}"
 
 
 def _announce_when_up(settings: ServeSettings, lines: list[str], announce: Announce, stopping: Event) -> None:
