@@ -224,7 +224,7 @@ def test_a_pointer_that_is_no_manifest_is_an_error_that_names_it(registry: Regis
     good = pointer_of(registry)
     document = json.loads(good)
     for bad, complaint in (
-        (b"", "not JSON"),
+        (b"", "it is empty"),
         (good[: len(good) // 2], "not JSON"),
         (json.dumps(document | {"v": 2}).encode(), "v: "),
         (json.dumps(document | {"surface": "cart"}).encode(), "version: is not that of the content"),
