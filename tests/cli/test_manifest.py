@@ -1,4 +1,5 @@
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from recsys.artifacts.publish import publish_release
 from recsys.artifacts.registry import Registry, open_registry
 from recsys.cli.main import run
 from recsys.contracts.manifest import Manifest
+from recsys.control.experiments import create_experiment
 from recsys.control.plane import ControlPlane
 
 OF = ["--tenant", "shop", "--surface", "home"]
@@ -91,3 +93,34 @@ def test_what_does_not_exist_is_an_error(registry: Registry, capsys: pytest.Capt
     assert "has no parent" in capsys.readouterr().err
     assert run(["manifest", "show", "../../x", *OF]) == 1
     assert run(["manifest", "list", *OF, "--registry", "ftp://x"]) == 1
+
+
+@pytest.mark.parametrize("place", ["arm", "rollback"])
+def test_what_an_experiment_names_stays_until_it_has_ended(place: str, registry: Registry) -> None:
+    named, other, _ = [publish(registry, top) for top in "abc"]
+    publish(registry, "ab")
+    time.sleep(1.1)  # all of them are older than the least age
+    arm = {"manifest_version": named.version} if place == "arm" else {}
+    rollback = {"to": "versions", "manifest_version": named.version} if place == "rollback" else None
+    experiment = {
+        "id": "tops",
+        "surface": "home",
+        "arms": [{"name": "control"}, {"name": "other", **arm}],
+        "primary_metric": {"name": "ctr"},
+        "guardrails": [{"metric": "error_rate", "margin": 0.01}],
+        "rollback": rollback or {"to": "current"},
+    }
+    plane = ControlPlane.open(Path("data/control"))
+    plane.create_tenant("shop", actor="t")
+    create_experiment(plane, "shop", experiment, author="t")
+    plane.close()
+    collect = ["manifest", "gc", "--keep", "1", "--min-age", "1s"]
+    assert run(collect) == 0
+    assert named in registry.history("shop", "home")
+    assert other not in registry.history("shop", "home")
+    assert run(["experiment", "start", "tops", "--tenant", "shop"]) == 0
+    assert run(collect) == 0
+    assert named in registry.history("shop", "home")
+    assert run(["experiment", "stop", "tops", "--tenant", "shop"]) == 0
+    assert run(collect) == 0
+    assert named not in registry.history("shop", "home")

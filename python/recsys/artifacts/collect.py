@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import chain
 
@@ -15,6 +15,10 @@ from recsys.contracts.manifest import Manifest
 
 GRACE = 2 * RE_UPLOAD_AFTER
 """Younger artifacts and unfinished files stay: they may belong to a release that is being published."""
+
+
+ReleaseName = tuple[str, str, str]
+"""Tenant, surface and version."""
 
 
 class Collected(Struct, frozen=True):
@@ -32,13 +36,15 @@ def collect_garbage(
     *,
     keep: int = 10,
     min_age: timedelta = timedelta(days=14),
+    named: Container[ReleaseName] = frozenset(),
     dry_run: bool = False,
     clock: Callable[[], datetime] = utc_now,
 ) -> Collected:
     """Remove old releases of every (tenant, surface), then the artifacts that no release names.
 
-    The current release, its parent, pinned ones, the ``keep`` newest, and those younger than ``min_age``
-    stay. Raises ``ManifestError`` for a manifest that is not sound, before anything is removed.
+    The current release, its parent, pinned ones, the ``keep`` newest, those younger than ``min_age`` and
+    those that something else has ``named`` stay. Raises ``ManifestError`` for a manifest that is not sound,
+    before anything is removed.
     """
     now = clock()
     # Listed before the manifests are read: what a release takes up later is younger, or uploaded again.
@@ -48,14 +54,15 @@ def collect_garbage(
     for (tenant, surface), history in _releases(registry).items():
         wanted = _wanted(registry, tenant, surface, history, keep, now - min_age)
         for manifest in history:
-            (kept if manifest.version in wanted else old).append(manifest)
-    named = set(_keys_of(registry, kept))
+            is_wanted = manifest.version in wanted or (tenant, surface, manifest.version) in named
+            (kept if is_wanted else old).append(manifest)
+    in_use = set(_keys_of(registry, kept))
     if not dry_run:
         for manifest in old:
             registry.store.delete(manifest_key(manifest))
         # Somebody may have rolled back to one of them meanwhile, and so kept it.
-        named |= set(_keys_of(registry, chain.from_iterable(_releases(registry).values())))
-    garbage = [stat for stat in candidates if stat.key not in named]
+        in_use |= set(_keys_of(registry, chain.from_iterable(_releases(registry).values())))
+    garbage = [stat for stat in candidates if stat.key not in in_use]
     if not dry_run:
         for stat in garbage:
             registry.store.delete(stat.key)

@@ -11,6 +11,7 @@ from cyclopts.validators import Number
 
 from recsys.cli.console import JsonFlag, print_json, print_table
 from recsys.cli.releases import IN_DATA_FOLDER, Comment, RegistryOptions, SurfaceOptions, Version, short
+from recsys.cli.store_options import control_plane
 
 if TYPE_CHECKING:
     from recsys.artifacts.compare import ItemsChange, ReleaseDiff
@@ -188,8 +189,8 @@ def gc(
 ) -> None:
     """Remove old releases of all tenants, and the artifacts that no release names any more.
 
-    The current release of a surface, its parent and pinned ones always stay; so does what is younger than
-    a day.
+    The current release of a surface, its parent, pinned ones and those that a draft or a running experiment
+    names always stay; so does what is younger than a day.
 
     Parameters
     ----------
@@ -198,11 +199,16 @@ def gc(
     min_age
         Younger releases stay, such as 14d or 12h.
     """
-    from recsys.artifacts.collect import collect_garbage
+    from recsys.artifacts.collect import ReleaseName, collect_garbage
+    from recsys.control.experiment_references import named_releases
     from recsys.pipelines.build.request import parse_duration
 
     age = timedelta(milliseconds=parse_duration(min_age))
-    found = collect_garbage(at.open(), keep=keep, min_age=age, dry_run=dry_run)
+    named: set[ReleaseName] = set()
+    if at.where.location.exists():
+        with control_plane(at.where) as plane:
+            named = named_releases(plane)
+    found = collect_garbage(at.open(), keep=keep, min_age=age, named=named, dry_run=dry_run)
     if json:
         print_json(found)
         return

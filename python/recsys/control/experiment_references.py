@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from recsys.artifacts.collect import ReleaseName
 from recsys.artifacts.errors import ReleaseNotFoundError
 from recsys.artifacts.registry import Registry
 from recsys.contracts.config import parse_config
 from recsys.contracts.documents import InvalidDocument
-from recsys.contracts.experiments import Arm, Experiment, RollbackPath
+from recsys.contracts.experiments import Arm, Experiment, RollbackPath, parse_experiments
 from recsys.control.plane import ControlPlane
 from recsys.control.store import NotFoundError
 from recsys.control.versions import DocumentKind
@@ -47,6 +48,24 @@ def check_versions(
             registry.check_complete(registry.find(tenant_id, experiment.surface, one.manifest_version))
         except ReleaseNotFoundError as error:
             raise InvalidDocument(f"{experiment.id}.{at}.manifest_version", str(error)) from error
+
+
+def named_releases(plane: ControlPlane) -> set[ReleaseName]:
+    """Return the releases that drafts and running experiments of all tenants name."""
+    found: set[ReleaseName] = set()
+    for tenant in plane.tenants():
+        try:
+            document = parse_experiments(plane.document(tenant.tenant_id, "experiments").data)
+        except NotFoundError:
+            continue
+        for experiment in document.experiments:
+            if experiment.state in ("draft", "running"):
+                found |= {
+                    (tenant.tenant_id, experiment.surface, one.manifest_version)
+                    for _, one in _sides(experiment)
+                    if one.manifest_version is not None
+                }
+    return found
 
 
 def _sides(experiment: Experiment) -> Iterator[tuple[str, Arm | RollbackPath]]:
