@@ -1,21 +1,18 @@
 """A Prometheus is asked for the alerts that we ship, and its Alertmanagers for who is told."""
 
 import json
-import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from socket import create_server
 from threading import Thread
 
 import pytest
 import yaml
+from tests.pilot.prometheus import prometheus, wait_until
 
 from recsys.contracts.errors import RecsysError, UsageError
 from recsys.pilot.alerting import ALERTS, ask_prometheus
-from recsys.pilot.asking import ask
 from recsys.pilot.evidence_files import read_evidence
 
 RULES = Path(__file__).parents[2] / "deploy" / "prometheus" / "recsys.rules.yml"
@@ -47,34 +44,11 @@ def answering(routes: dict[str, object]) -> Iterator[str]:
         server.server_close()
 
 
-@contextmanager
-def prometheus(folder: Path, rules: list[str], alertmanagers: list[str]) -> Iterator[str]:
-    config = {
+def config_of(rules: list[str], alertmanagers: list[str]) -> dict[str, object]:
+    return {
         "rule_files": rules,
         "alerting": {"alertmanagers": [{"static_configs": [{"targets": alertmanagers}]}]},
     }
-    (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
-    with create_server(("127.0.0.1", 0)) as free:
-        address = f"127.0.0.1:{free.getsockname()[1]}"
-    command = ["prometheus", "--config.file=prometheus.yml", "--storage.tsdb.path=tsdb"]
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [*command, f"--web.listen-address={address}"], cwd=folder, stdout=log, stderr=log
-        )
-    try:
-        url = f"http://{address}"
-        wait_until(lambda: ask(f"{url}/-/ready").status == 200)
-        yield url
-    finally:
-        process.terminate()
-        process.wait(20)
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.05)
 
 
 def test_alerts_that_are_asked_for_are_those_of_the_rules() -> None:
@@ -86,7 +60,7 @@ def test_alerts_that_are_asked_for_are_those_of_the_rules() -> None:
 def test_a_prometheus_with_the_rules_and_an_alertmanager_is_complete(tmp_path: Path) -> None:
     with (
         answering({"/api/v2/receivers": [{"name": "on-call"}]}) as manager,
-        prometheus(tmp_path, [str(RULES)], [manager, "127.0.0.1:9"]) as url,
+        prometheus(tmp_path, config_of([str(RULES)], [manager, "127.0.0.1:9"])) as url,
     ):
         wait_until(lambda: bool(ask_prometheus(url).alertmanagers))
         found = ask_prometheus(url)
@@ -96,7 +70,7 @@ def test_a_prometheus_with_the_rules_and_an_alertmanager_is_complete(tmp_path: P
 
 @pytest.mark.slow
 def test_a_prometheus_without_rules_lacks_all_of_them(tmp_path: Path) -> None:
-    with prometheus(tmp_path, [], []) as url:
+    with prometheus(tmp_path, config_of([], [])) as url:
         found = ask_prometheus(url)
     assert found.missing() == list(ALERTS)
     assert found.alertmanagers == found.receivers == []

@@ -4,6 +4,8 @@ Label sets are bounded: endpoints, codes and list kinds are fixed, tenants and s
 With ``PROMETHEUS_MULTIPROC_DIR`` set before this module is imported, every worker writes to that folder and
 any of them answers for all.
 
+What an alert watches is exported as 0 before it first happens: a series that was not there has no growth.
+
 What each request counts is kept in plain numbers and written out a tenth of a second later, before a scrape,
 and when the worker stops: many requests then cost the writing of one.
 """
@@ -24,6 +26,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 MULTIPROCESS_DIR = "PROMETHEUS_MULTIPROC_DIR"
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 Outcome = Literal["ok", "server_error"]
+REFUSALS = ("rate", "pending")
 ListKind = Literal["full", "short", "empty", "fallback"]
 FLUSH_AFTER_S = 0.1
 """How long a scrape of another worker may miss what this one has counted."""
@@ -177,6 +180,8 @@ class Metrics:
             ["reason"],
             registry=registry,
         )
+        for reason in REFUSALS:
+            self.refused.labels(reason)
 
     def families(self) -> list[Metric]:
         """Return every metric family, with what this process has counted."""

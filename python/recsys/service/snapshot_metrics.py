@@ -14,13 +14,15 @@ class SnapshotMetrics:
         self._metrics = metrics
 
     def swapped(self, state: State) -> None:
-        """Set the gauges of every surface."""
+        """Set the gauges of every surface; its counters of what alerts watch begin at 0."""
         self._metrics.generation.set(state.generation)
         for tenant in state.tenants.values():
+            self._metrics.exposure_failures.labels(tenant.name)
             for surface, snapshot in tenant.snapshots.items():
                 self._metrics.snapshot_compiled.labels(tenant.name, surface).set(snapshot.compiled_at_s)
                 self._set_freshness(tenant, surface)
             for surface in tenant.snapshots.keys() | tenant.failures.keys():
+                self._metrics.compile_failures.labels(tenant.name, surface)
                 is_stale = surface in tenant.failures
                 self._metrics.snapshot_stale.labels(tenant.name, surface).set(is_stale)
 
