@@ -11,6 +11,7 @@ from recsys.cli.main import run
 from recsys.contracts.manifest import Manifest
 from recsys.control.experiments import create_experiment
 from recsys.control.plane import ControlPlane
+from recsys.control.release_moves import entering
 
 OF = ["--tenant", "shop", "--surface", "home"]
 
@@ -124,3 +125,34 @@ def test_what_an_experiment_names_stays_until_it_has_ended(place: str, registry:
     assert run(["experiment", "stop", "tops", "--tenant", "shop"]) == 0
     assert run(collect) == 0
     assert named not in registry.history("shop", "home")
+
+
+@pytest.mark.parametrize("command", ["list", "show", "pin", "rollback"])
+def test_a_move_that_was_killed_before_its_entry_is_entered_by_the_next_command(
+    command: str, registry: Registry
+) -> None:
+    first, second = publish(registry, "a"), publish(registry, "b")
+    plane = ControlPlane.open(Path("data/control"))
+    moving = entering(plane, "shop", "home", actor="ann", action="release.rollback", comment="red")
+    rolling = moving(second.version, first.version)
+    rolling.__enter__()
+    registry.roll_back("shop", "home")
+    plane.close()  # as if killed here: the block is never left
+    run(["manifest", command, *OF])
+    plane = ControlPlane.open(Path("data/control"))
+    entry = plane.audit_entries("shop")[-1]
+    plane.close()
+    assert (entry.actor, entry.before, entry.after) == ("ann", second.version, first.version)
+    assert entry.comment.startswith("red. entered late")
+
+
+def test_releases_can_be_looked_at_without_the_audit_trail(
+    registry: Registry, capsys: pytest.CaptureFixture[str]
+) -> None:
+    version = publish(registry, "a").version
+    Path("data/control").mkdir()
+    Path("data/control/data.mdb").write_bytes(b"no store at all" * 1000)
+    assert run(["manifest", "show", *OF]) == 0
+    printed_out = capsys.readouterr()
+    assert version in printed_out.out
+    assert "whether the audit trail has all releases is not known" in printed_out.err

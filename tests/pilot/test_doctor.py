@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from recsys.control.plane import ControlPlane
+from recsys.control.release_moves import entering
 from recsys.pilot import doctor
 from recsys.pilot.asking import Answer
 from recsys.pilot.doctor import Sight, examine_agreement, examine_data, examine_service
@@ -146,3 +147,14 @@ def test_changes_are_told_newest_first_over_all_tenants(tmp_path: Path) -> None:
         "tenant.create of a",
         "tenant.create of b",
     ]
+
+
+def test_move_without_its_entry_is_entered_and_told_as_a_change(tmp_path: Path) -> None:
+    scratch = Scratch(tmp_path)
+    scratch.publish()
+    version = scratch.registry.find(TENANT, SURFACE).version
+    plane = ControlPlane.open(scratch.data_dir / "control")
+    moving = entering(plane, TENANT, SURFACE, actor="ann", action="release.publish")
+    moving(None, version).__enter__()
+    plane.close()  # as if killed here: the block is never left
+    assert "release.publish" in {sight.what: sight for sight in examine(scratch)}["changes"].evidence

@@ -17,6 +17,7 @@ from recsys.artifacts.registry import Registry
 from recsys.contracts.errors import BuildError
 from recsys.control.lmdb_store import LmdbStore
 from recsys.control.plane import ControlPlane
+from recsys.control.release_moves import settle_moves
 from recsys.control.rows import find_row_release
 from recsys.pipelines.build.catalog import write_items
 from recsys.rows.body import load_body
@@ -213,3 +214,26 @@ def test_signals_of_which_no_item_is_in_the_catalog_are_left_out(
     load(plane, "catalog", b"item_id,surface\nq,home\n")
     make(plane, registry)
     assert set(registry.find("shop", "home").current) == {"catalog"}
+
+
+def test_whoever_is_killed_once_the_pointer_has_moved_goes_on_the_next_time(
+    plane: ControlPlane, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load(plane, "popularity", POPULARITY)
+    point = registry.point
+
+    def point_and_die(*arguments: object) -> None:
+        point(*arguments)  # type: ignore[arg-type]
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(registry, "point", point_and_die)
+        with pytest.raises(KeyboardInterrupt):
+            make(plane, registry)
+    current = registry.find("shop", "home").version
+    assert make(plane, registry) == [current]  # it knows the release as its own
+    settle_moves(plane, registry, "shop", "home")
+    load(plane, "popularity", POPULARITY.replace(b"16", b"17"))
+    (after,) = make(plane, registry)
+    entries = [one for one in reversed(plane.audit_entries("shop")) if one.action == "release.publish"]
+    assert [(one.before, one.after) for one in entries] == [(None, current), (current, after)]

@@ -12,7 +12,7 @@ import msgspec
 from recsys._native import verify
 from recsys.artifacts.blob_store import BlobStat
 from recsys.artifacts.errors import BackwardsError, PublishConflictError, RegistryError
-from recsys.artifacts.registry import Current, Registry, artifact_key, check_name
+from recsys.artifacts.registry import Current, Moving, Registry, artifact_key, check_name, unrecorded
 from recsys.contracts.errors import ArtifactError
 from recsys.contracts.manifest import (
     CATALOG,
@@ -59,6 +59,7 @@ def publish_release(
     *,
     backfill: bool = False,
     expected: str | None = None,
+    moving: Moving = unrecorded,
     clock: Callable[[], datetime] = utc_now,
 ) -> Manifest:
     """Make ``files`` (kind to artifact, the catalog among them) the current release, and return its manifest.
@@ -83,7 +84,8 @@ def publish_release(
     data = registry.keep(manifest, write_manifest(manifest))
     registry.check_complete(manifest)
     try:
-        registry.point(manifest, data, None if current is None else current.etag)
+        with moving(manifest.parent, manifest.version):
+            registry.point(manifest, data, None if current is None else current.etag)
     except PublishConflictError as error:
         raise _tell_winner(registry, manifest, current) from error
     return read_manifest(data, manifest.version)

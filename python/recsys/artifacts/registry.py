@@ -12,7 +12,8 @@ Only the pointer is ever replaced, by compare-and-swap, and only after all that 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
@@ -32,6 +33,15 @@ from recsys.contracts.patterns import in_words
 POINTERS, MANIFESTS, ARTIFACTS, PINS = "current", "manifests", "artifacts", "pins"
 _POINTER_FILE = "manifest.json"
 _MIN_PREFIX = 6
+
+Moving = Callable[[str | None, str], AbstractContextManager[None]]
+"""Is given the version that a pointer is about to move from, and the one that it moves to; the move is the
+block of what it returns."""
+
+
+def unrecorded(_before: str | None, _after: str, /) -> AbstractContextManager[None]:
+    """Move a pointer without further ado: a :data:`Moving` for registries that no control store goes with."""
+    return nullcontext()
 
 
 class Current(NamedTuple):
@@ -103,7 +113,13 @@ class Registry:
         return self._find(tenant, surface, version).manifest
 
     def roll_back(
-        self, tenant: str, surface: str, to: str | None = None, *, expected: str | None = None
+        self,
+        tenant: str,
+        surface: str,
+        to: str | None = None,
+        *,
+        expected: str | None = None,
+        moving: Moving = unrecorded,
     ) -> Manifest:
         """Point at an earlier release again, and return it: the parent of the current one, or ``to``.
 
@@ -124,7 +140,8 @@ class Registry:
         self.keep(current.manifest, current.data)
         kept = self.keep(target.manifest, target.data)
         self.check_complete(target.manifest)
-        self.point(target.manifest, kept, current.etag)
+        with moving(current.manifest.version, target.manifest.version):
+            self.point(target.manifest, kept, current.etag)
         return target.manifest
 
     def expect(self, current: Current | None, version: str | None) -> None:

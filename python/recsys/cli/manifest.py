@@ -28,6 +28,7 @@ _Count = Annotated[int, Parameter(validator=Number(gte=1, lte=1_000_000))]
 @app.command(name="list")
 def list_(*, of: SurfaceOptions, at: RegistryOptions = IN_DATA_FOLDER, json: JsonFlag = False) -> None:
     """List the releases of a surface, newest first."""
+    at.settle(of)
     registry = at.open()
     history = registry.history(of.tenant, of.surface)
     current = registry.current(of.tenant, of.surface)
@@ -64,6 +65,7 @@ def show(
     json: JsonFlag = False,
 ) -> None:
     """Show a release, without a version the current one: what it holds, and what that was built from."""
+    at.settle(of)
     manifest = at.open().find(of.tenant, of.surface, version)
     if json:
         print_json(manifest)
@@ -146,10 +148,9 @@ def rollback(
     """Point at an earlier release again. Nothing is built; services follow within seconds."""
     registry = at.open()
     with at.trail(of) as trail:
-        before = registry.find(of.tenant, of.surface)
-        manifest = registry.roll_back(of.tenant, of.surface, to, expected=expected)
-        if manifest.version != before.version:
-            trail.record("rollback", before.version, manifest.version, comment)
+        manifest = registry.roll_back(
+            of.tenant, of.surface, to, expected=expected, moving=trail.entering("rollback", comment)
+        )
     print_json(manifest) if json else print(manifest.version)
 
 

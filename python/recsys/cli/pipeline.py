@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -179,8 +179,16 @@ def publish(
 
     workspace, chosen = _workspace(of, at), _settings(settings, of, at)
     with workspace.running(), at.trail(of) as trail:
-        published = publish(workspace, at.open(), chosen, kinds=kinds or None, force=force, backfill=backfill)
-        _audit(trail, published, published.gates, comment)
+        published = publish(
+            workspace,
+            at.open(),
+            chosen,
+            kinds=kinds or None,
+            force=force,
+            backfill=backfill,
+            entering=lambda gates: trail.entering(*_words(gates, comment)),
+        )
+        _record_force(trail, published, published.gates, comment)
     print_json(published) if json else _print_published(published)
 
 
@@ -223,10 +231,16 @@ def run(
             ]
         with at.trail(of) as trail:
             published = publish(
-                workspace, at.open(), chosen, force=force, backfill=backfill, has_validated=True
+                workspace,
+                at.open(),
+                chosen,
+                force=force,
+                backfill=backfill,
+                has_validated=True,
+                entering=lambda more: trail.entering(*_words([*gates, *more], comment)),
             )
             gates += published.gates
-            _audit(trail, published, gates, comment)
+            _record_force(trail, published, gates, comment)
     if json:
         print_json({"ingested": ingested, "gates": gates, "built": built, "published": published})
         return
@@ -326,17 +340,20 @@ def _ingest(
         )
 
 
-def _audit(trail: Trail, published: Published, gates: list[GateResult], comment: str) -> None:
-    """Enter a new release into the audit trail; gates that failed are named there."""
+def _words(gates: Sequence[GateResult], comment: str) -> tuple[str, str]:
+    """Return action and comment of the audit entry of a release; gates that failed are named there."""
     failed = [str(gate) for gate in gates if gate.status == "fail"]
-    if not published.is_new and not failed:
-        return
-    manifest = published.manifest
-    words = [comment] if comment else []
-    if failed:
-        words.append(f"forced past {len(failed)} failed gates: {'; '.join(failed)}")
-    action = "publish" if not failed else "force_publish"
-    trail.record(action, manifest.parent, manifest.version, ". ".join(words))
+    if not failed:
+        return "publish", comment
+    forced = f"forced past {len(failed)} failed gates: {'; '.join(failed)}"
+    return "force_publish", f"{comment}. {forced}" if comment else forced
+
+
+def _record_force(trail: Trail, published: Published, gates: Sequence[GateResult], comment: str) -> None:
+    """Enter that gates were overruled, though the release was current already."""
+    action, words = _words(gates, comment)
+    if action == "force_publish" and not published.is_new:
+        trail.record(action, published.manifest.parent, published.manifest.version, words)
 
 
 def _print_ingested(report: Ingested) -> None:

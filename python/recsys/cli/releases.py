@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from recsys.cli.console import print_warning
 from recsys.cli.store_options import WHERE, Where, actor, control_plane
 
 if TYPE_CHECKING:
     from recsys.artifacts.cache import ArtifactCache
-    from recsys.artifacts.registry import Registry
+    from recsys.artifacts.registry import Moving, Registry
     from recsys.control.plane import ControlPlane
 
 Version = Annotated[str, Parameter(help="A version, or the first six or more characters of it.")]
@@ -46,8 +47,24 @@ class RegistryOptions:
     @contextmanager
     def trail(self, of: SurfaceOptions) -> Iterator[Trail]:
         """Open the audit trail before anything changes: a change that it could not take is not made."""
+        from recsys.control.release_moves import settle_moves
+
         with control_plane(self.where, create=True) as plane:
+            settle_moves(plane, self.open(), of.tenant, of.surface)
             yield Trail(plane, of)
+
+    def settle(self, of: SurfaceOptions) -> None:
+        """Enter into the audit trail a move that was stopped before its entry; what fails is a warning."""
+        from recsys.control.release_moves import settle_moves
+        from recsys.control.store import ControlError
+
+        if not self.where.location.exists():
+            return
+        try:
+            with control_plane(self.where) as plane:
+                settle_moves(plane, self.open(), of.tenant, of.surface)
+        except ControlError as error:
+            print_warning(f"whether the audit trail has all releases is not known: {error}")
 
 
 @dataclass(frozen=True)
@@ -57,8 +74,20 @@ class Trail:
     plane: ControlPlane
     of: SurfaceOptions
 
+    def entering(self, action: str, comment: str) -> Moving:
+        """Return what a move of the pointer goes through, so that the trail has it even when it is killed."""
+        from recsys.control.release_moves import entering
+
+        of = self.of
+        return entering(
+            self.plane, of.tenant, of.surface, actor=actor(), action=f"release.{action}", comment=comment
+        )
+
     def record(self, action: str, before: str | None, after: str | None, comment: str) -> None:
-        """Enter a change that was made; raises ``ControlError``, which says that it was, when that fails."""
+        """Enter what moved no pointer.
+
+        Raises ``ControlError``, which says that it was done, when that fails.
+        """
         from recsys.control.store import ControlError
 
         try:

@@ -20,6 +20,7 @@ from msgspec import Struct
 from recsys.control.audit import append_entry, verify_chain
 from recsys.control.keys import SECRET_FILE, install_secret, load_secret
 from recsys.control.lmdb_store import LmdbStore
+from recsys.control.release_moves import verify_moves
 from recsys.control.rows import verify_rows
 from recsys.control.store import ControlError, Reader, Store, Table, Writer, read_head
 from recsys.control.tenants import list_tenants
@@ -53,6 +54,7 @@ class BackupManifest(Struct, frozen=True, forbid_unknown_fields=True):
 
 def verify_store(reader: Reader) -> StoreReport:
     """Check the audit chain and every document, revision, pointer and row; raises ``CorruptStoreError``."""
+    verify_moves(reader)
     return StoreReport(
         audit_entries=verify_chain(reader),
         documents=verify_documents(reader),

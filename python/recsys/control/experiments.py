@@ -25,6 +25,7 @@ from recsys.contracts.experiments import (
 )
 from recsys.control.experiment_references import check_references, check_versions
 from recsys.control.plane import ControlPlane
+from recsys.control.release_moves import entering
 from recsys.control.store import ControlError, NotFoundError
 from recsys.control.versions import DocumentKind, Revision
 
@@ -264,18 +265,9 @@ def _follow(
         plane.roll_back(tenant_id, "rules", author=author, comment=why, to=path.rules_version)
         done.append("rules")
     if path.manifest_version is not None:
-        before = registry.current(tenant_id, surface)
-        after = registry.roll_back(tenant_id, surface, path.manifest_version)
+        moving = entering(plane, tenant_id, surface, actor=author, action="release.rollback", comment=why)
+        registry.roll_back(tenant_id, surface, path.manifest_version, moving=moving)
         done.append("release")
-        plane.record_change(
-            tenant_id,
-            actor=author,
-            action="release.rollback",
-            subject=surface,
-            before=None if before is None else before.manifest.version,
-            after=after.version,
-            comment=why,
-        )
 
 
 def _not_ended(experiment: Experiment) -> Experiment:

@@ -63,6 +63,7 @@ class Table(StrEnum):
     ROW_SETS = "row_sets"
     ROW_CHUNKS = "row_chunks"
     ROW_RELEASES = "row_releases"
+    RELEASE_MOVES = "release_moves"
 
 
 class Head(NamedTuple):

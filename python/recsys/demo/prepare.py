@@ -12,8 +12,9 @@ import pyarrow.parquet as pq
 from recsys import __version__
 from recsys._native import FORMAT_VERSION, Catalog
 from recsys.artifacts.publish import publish_release
-from recsys.artifacts.registry import open_registry
+from recsys.artifacts.registry import Moving, open_registry
 from recsys.control.plane import ControlPlane
+from recsys.control.release_moves import entering
 from recsys.demo.retail import (
     ORIGIN,
     SURFACE,
@@ -35,6 +36,7 @@ RECIPE = 2
 """Counts the changes of what this module makes; a folder made by another recipe is stale."""
 
 POPULARITY = PopularityOptions(half_life_ms=parse_duration("28d"))
+ACTOR = "demo"
 COOC = CoocOptions(normalization="cosine", min_support=5, top_n=100)
 
 
@@ -135,8 +137,13 @@ def build_retail_artifacts(where: DemoFiles, begin: BeginStage = unseen) -> list
 def publish_retail_release(where: DemoFiles, begin: BeginStage = unseen) -> list[BuildReport]:
     """Build the artifacts of the retail files, create the tenant if need be, and publish a release."""
     artifacts = build_retail_artifacts(where, begin)
-    _create_tenant(where)
-    _publish(where, artifacts)
+    plane = ControlPlane.open(where.control)
+    try:
+        if all(tenant.tenant_id != TENANT for tenant in plane.tenants()):
+            plane.create_tenant(TENANT, actor=ACTOR)
+        _publish(where, artifacts, entering(plane, TENANT, SURFACE, actor=ACTOR, action="release.publish"))
+    finally:
+        plane.close()
     return artifacts
 
 
@@ -155,16 +162,7 @@ def _current(where: DemoFiles) -> Prepared | None:
     return prepared if is_current else None
 
 
-def _create_tenant(where: DemoFiles) -> None:
-    plane = ControlPlane.open(where.control)
-    try:
-        if all(tenant.tenant_id != TENANT for tenant in plane.tenants()):
-            plane.create_tenant(TENANT, actor="demo")
-    finally:
-        plane.close()
-
-
-def _publish(where: DemoFiles, artifacts: list[BuildReport]) -> None:
+def _publish(where: DemoFiles, artifacts: list[BuildReport], moving: Moving) -> None:
     files = {report.kind: where.artifact(report.kind) for report in artifacts}
     # The data never changes, so another recipe replaces a release of the same time.
-    publish_release(open_registry(where.registry), TENANT, SURFACE, files, backfill=True)
+    publish_release(open_registry(where.registry), TENANT, SURFACE, files, backfill=True, moving=moving)

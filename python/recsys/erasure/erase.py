@@ -12,6 +12,7 @@ from recsys.artifacts.registry import Registry
 from recsys.contracts.errors import UsageError
 from recsys.control.audit import ERASE_ACTION, append_entry, erase_text
 from recsys.control.plane import ControlPlane
+from recsys.control.release_moves import erase_pending_text
 from recsys.control.store import Writer
 from recsys.control.tenants import find_tenant
 from recsys.erasure.signals import ErasedSignals, erase_from_signals
@@ -70,6 +71,7 @@ def erase_user(
     def change(writer: Writer) -> Erasure:
         find_tenant(writer, tenant_id)
         comments = erase_text(writer, tenant_id, pseudonym)
+        comments += erase_pending_text(writer, tenant_id, pseudonym)
         entry = append_entry(
             writer,
             time=plane.now(),

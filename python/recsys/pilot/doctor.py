@@ -15,6 +15,7 @@ from recsys.artifacts.registry import Registry
 from recsys.contracts.errors import RecsysError
 from recsys.contracts.http import VersionResponse
 from recsys.control.plane import ControlPlane
+from recsys.control.release_moves import settle_moves
 from recsys.pilot.asking import Answer, ask
 from recsys.pilot.facts import exposed_secrets, utc_now
 from recsys.pilot.metrics_text import MetricsText
@@ -207,6 +208,7 @@ def _releases(plane: ControlPlane, registry: Registry) -> Iterator[Sight]:
         try:
             manifest = registry.find(tenant, surface)
             registry.check_complete(manifest)
+            settle_moves(plane, registry, tenant, surface)
         except RecsysError as error:
             step = f"recsys manifest rollback --tenant {tenant} --surface {surface}"
             yield Sight(name, False, str(error), "corrupt-artifact", step)

@@ -13,7 +13,7 @@ from msgspec import Struct
 from recsys._native import Catalog
 from recsys.artifacts.atomic_files import TEMPORARY
 from recsys.artifacts.publish import publish_release
-from recsys.artifacts.registry import Registry
+from recsys.artifacts.registry import Moving, Registry, unrecorded
 from recsys.contracts.errors import UsageError
 from recsys.contracts.manifest import CATALOG, Manifest
 from recsys.contracts.pipeline import PipelineSettings
@@ -35,6 +35,14 @@ from recsys.pipelines.workspace import (
 
 _RECIPE = 2
 _MAP_CATALOG = "map a column of the item files with --catalog-map OURS=THEIRS"
+
+
+Entering = Callable[[Sequence[GateResult]], Moving]
+"""Returns what the move of a pointer goes through, of a release that the gates said this of."""
+
+
+def _unrecorded(_gates: Sequence[GateResult], /) -> Moving:
+    return unrecorded
 
 
 class Built(Struct, frozen=True):
@@ -150,8 +158,11 @@ def publish(
     force: bool = False,
     backfill: bool = False,
     has_validated: bool = False,
+    entering: Entering = _unrecorded,
 ) -> Published:
     """Publish the catalog and the signals of the workspace that ``kinds`` (default: the settings) name.
+
+    ``entering`` is given what the gates said here, and returns what the move of the pointer goes through.
 
     The gates are run on the interactions that the signals were built from, unless the caller
     ``has_validated`` them, and on the size of each artifact. Raises
@@ -166,7 +177,9 @@ def publish(
     gates += check_artifacts(files, None if current is None else current.manifest, settings.gates)
     if not force:
         refuse_failures(gates)
-    manifest = publish_release(registry, workspace.tenant, workspace.surface, files, backfill=backfill)
+    manifest = publish_release(
+        registry, workspace.tenant, workspace.surface, files, backfill=backfill, moving=entering(gates)
+    )
     is_new = current is None or current.manifest.version != manifest.version
     return Published(manifest, is_new, gates)
 

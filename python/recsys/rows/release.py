@@ -8,13 +8,15 @@ change and an update of recsys all lead to a release, and nothing else does.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from recsys import __version__
 from recsys.artifacts.errors import PublishConflictError
@@ -22,8 +24,8 @@ from recsys.artifacts.publish import publish_release
 from recsys.artifacts.registry import Registry
 from recsys.contracts.config import TenantConfig, parse_config, resolve_ranking
 from recsys.contracts.errors import ArtifactError, BuildError
-from recsys.control.audit import append_entry
 from recsys.control.plane import ControlPlane
+from recsys.control.release_moves import entering
 from recsys.control.rows import (
     RowRelease,
     RowSet,
@@ -32,7 +34,7 @@ from recsys.control.rows import (
     put_row_release,
     read_chunks,
 )
-from recsys.control.store import Reader, Writer
+from recsys.control.store import Reader
 from recsys.control.tenants import list_tenants
 from recsys.control.versions import current_document, current_revision
 from recsys.rows.build import DEFAULT_SEGMENT, DayRows, SurfaceRows, build_surface
@@ -42,6 +44,7 @@ RECIPE = 1
 """Counts the changes of what building makes of the same rows."""
 
 LOCK = "row-releases"
+MADE = "made from rows"
 DEBOUNCE_S = 2.0
 MAX_WAIT_S = 30.0
 _KEPT_VERSIONS = 100
@@ -125,10 +128,21 @@ def _make(
     plane: ControlPlane, registry: Registry, scratch: Path, due: Due, *, actor: str, take_over: bool
 ) -> Made:
     rows, recipe, before = _read(plane, due)
-    versions = () if before is None else before.versions
+    if before is None:
+        before = RowRelease(due.surface, "", plane.now())
+    versions = before.versions
     current = registry.current(due.tenant, due.surface)
     version = None if current is None else current.manifest.version
     error: str | None = None
+    enter = entering(plane, due.tenant, due.surface, actor=actor, action="release.publish", comment=MADE)
+
+    @contextmanager
+    def moving(from_version: str | None, to_version: str) -> Iterator[None]:
+        # Known as one of ours before it is current: whoever is killed in between finds it so the next time.
+        _remember(plane, due.tenant, replace(before, versions=_with(versions, to_version)))
+        with enter(from_version, to_version):
+            yield
+
     if version is not None and version not in versions and not take_over:
         error = (
             f"the current release {version[:12]} was not made from rows: it stays; "
@@ -140,39 +154,27 @@ def _make(
             try:
                 files = build_surface(rows, Path(folder))
                 # What was loaded is what is wanted, also when its last day is an earlier one.
-                manifest = publish_release(registry, due.tenant, due.surface, files, backfill=True)
+                manifest = publish_release(
+                    registry, due.tenant, due.surface, files, backfill=True, moving=moving
+                )
             except (BuildError, ArtifactError) as problem:
                 error = str(problem)
             except PublishConflictError as problem:
                 return Made(due.tenant, due.surface, None, str(problem))
             else:
                 version = manifest.version
-    made = RowRelease(
-        due.surface,
-        recipe,
-        plane.now(),
-        versions if error or version is None else (*versions, version)[-_KEPT_VERSIONS:],
-        error,
-    )
-    previous = before.versions[-1] if before is not None and before.versions else None
-
-    def remember(writer: Writer) -> None:
-        put_row_release(writer, due.tenant, made)
-        if error is None:
-            append_entry(
-                writer,
-                time=made.made_at,
-                tenant=due.tenant,
-                actor=actor,
-                action="release.publish",
-                subject=due.surface,
-                before=previous,
-                after=version,
-                comment="made from rows",
-            )
-
-    plane.update(remember)
+    if error is None and version is not None:
+        versions = _with(versions, version)
+    _remember(plane, due.tenant, RowRelease(due.surface, recipe, plane.now(), versions, error))
     return Made(due.tenant, due.surface, None if error else version, error)
+
+
+def _with(versions: tuple[str, ...], version: str) -> tuple[str, ...]:
+    return (*(one for one in versions if one != version), version)[-_KEPT_VERSIONS:]
+
+
+def _remember(plane: ControlPlane, tenant: str, release: RowRelease) -> None:
+    plane.update(lambda writer: put_row_release(writer, tenant, release))
 
 
 def _read(plane: ControlPlane, due: Due) -> tuple[SurfaceRows, str, RowRelease | None]:

@@ -13,6 +13,7 @@ from recsys.contracts.manifest import write_manifest
 from recsys.contracts.patterns import in_words
 from recsys.contracts.problems import ProblemCode
 from recsys.control.plane import ControlPlane
+from recsys.control.release_moves import entering
 from recsys.service.admin_documents import PageQuery
 from recsys.service.bodies import decode_body, decode_query
 from recsys.service.entity_tags import expect_current, not_modified, tag_header
@@ -63,18 +64,20 @@ class AdminManifests:
         before = current.manifest.version
         expected = expect_current(request.headers, hashlib.sha256(current.data).hexdigest(), "manifest")
         manifest = self._registry.roll_back(
-            tenant, surface, body.to, expected=None if expected is None else before
-        )
-        if manifest.version != before:
-            self._plane.record_change(
+            tenant,
+            surface,
+            body.to,
+            expected=None if expected is None else before,
+            moving=entering(
+                self._plane,
                 tenant,
+                surface,
+                actor=request.principal.subject,
                 action="manifest.rollback",
                 subject=f"manifest {surface}",
-                before=before,
-                after=manifest.version,
-                actor=request.principal.subject,
                 comment=body.comment,
-            )
+            ),
+        )
         self._watcher.poke()
         data = write_manifest(manifest)
         return Response(200, data, headers=tag_header(hashlib.sha256(data).hexdigest()))
