@@ -393,6 +393,9 @@ class ItemGroup:
     def find(catalog: Catalog, targets: Sequence[tuple[str, str]]) -> list[ItemGroup]:
         """Return the group of each (``TAG``, ``BRAND`` or ``CATEGORY``; name), all in one pass."""
     @property
+    def n_items(self) -> int:
+        """How many there are, without naming them."""
+    @property
     def item_ids(self) -> list[str]:
         """The ids, in byte order; empty when the catalog does not know the name."""
 

@@ -7,9 +7,10 @@ import json
 from pathlib import Path
 
 import pytest
+from tests.service.conftest import write_tenant
 
 from recsys.cli.main import run
-from recsys.contracts.documents import version_of
+from recsys.contracts.documents import canonical_json, version_of
 from recsys.control.plane import ControlPlane
 
 
@@ -69,6 +70,37 @@ def test_a_broken_rule_is_named_on_stderr(tmp_path: Path, capsys: pytest.Capture
     file.write_text('[{"rule_id": "r", "action": "BOOST", "target_type": "TAG", "target_key": "t"}]')
     assert run(["rules", "verify", str(file)]) == 1
     assert "rules[0].boost" in capsys.readouterr().err
+
+
+def test_rules_with_a_target_that_no_catalog_has_are_put_and_warned_of(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_tenant(tmp_path)
+    rules = [
+        {"rule_id": "a", "action": "BLOCK", "target_type": "ITEM", "target_key": "i00"},
+        {"rule_id": "b", "action": "BLOCK", "target_type": "ITEM", "target_key": "gone"},
+    ]
+    file = tmp_path / "rules.json"
+    file.write_text(json.dumps(rules))
+    put = ["rules", "put", str(file), "--tenant", "demo", "--data-dir", str(tmp_path)]
+    assert run(put) == 0
+    shown = capsys.readouterr()
+    assert shown.out == f"{version_of(canonical_json(rules))}\n"
+    told = "rules[1].target_key: the catalog of home has no item 'gone' (rule 'b')"
+    assert shown.err == f"warning: RULE_TARGET_UNKNOWN: {told}\n"
+
+    # Catalogs that cannot be read are no reason to refuse rules.
+    for pointer in (tmp_path / "registry" / "current").rglob("manifest.json"):
+        pointer.write_text("{}")
+    assert run(put) == 0
+    assert "the rules are current; their targets were not compared" in capsys.readouterr().err
+
+    # Where no registry is, there is nothing to compare with, and none is made.
+    bare = tmp_path / "bare"
+    ControlPlane.open(bare / "control").create_tenant("demo", actor="test")
+    assert run([*put[:-1], str(bare)]) == 0
+    assert capsys.readouterr().err == ""
+    assert [one.name for one in bare.iterdir()] == ["control"]
 
 
 def test_a_document_may_come_from_standard_input(

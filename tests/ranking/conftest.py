@@ -27,10 +27,11 @@ def write_surface(folder: Path, items: list[str] = ITEMS) -> dict[str, Path]:
     catalog = _native.Catalog.open(str(folder / "catalog.rsa"))
     popularity = _native.SignalPacker(catalog, kind="popularity", key_type="segment")
     popularity.push("default", items, [float(len(items) - number) for number in range(len(items))])
-    popularity.push("vip", items[4:6], [2.0, 1.0])
+    if len(items) > 5:
+        popularity.push("vip", items[4:6], [2.0, 1.0])
     popularity.finish(str(folder / "popularity.rsa"))
     cooc = _native.SignalPacker(catalog, kind="cooc", key_type="item")
-    cooc.push(items[0], items[1:3], [9.0, 6.0])
+    cooc.push(items[0], items[1:3], [9.0, 6.0][: len(items) - 1])
     cooc.finish(str(folder / "cooc.rsa"))
     return {kind: folder / f"{kind}.rsa" for kind in ("catalog", "popularity", "cooc")}
 

@@ -185,6 +185,34 @@ def test_preview_shows_before_and_after_and_leaves_nothing(client):
     assert [item["item_id"] for item in served["items"]] == after
 
 
+def test_rules_with_a_target_that_is_not_there_are_taken_and_warned_of(client):
+    rules = [*RULES, {"rule_id": "typo", "action": "PIN", "target_type": "TAG", "target_key": "evn"}]
+    warnings = [
+        {
+            "code": "RULE_TARGET_UNKNOWN",
+            "detail": "rules[1].target_key: the catalog of home has no tag 'evn' (rule 'typo')",
+        }
+    ]
+    request = {"surface": "home", "segment": "default", "k": 3, "user": {"user_id": "u"}}
+    for path, body in (
+        ("rules/preview", {"rules": rules, "request": request}),
+        ("preview", {"before": {"rules": {"rules": rules}}, "after": {"rules": rules}, "request": request}),
+    ):
+        assert client.post(f"{ADMIN}/{path}", body).json()["warnings"] == warnings
+    made = put(client, "rules", rules)
+    assert (made.status, made.json()["warnings"]) == (200, warnings)
+    assert put(client, "rules", {"rules": rules}).json()["warnings"] == warnings
+    assert client.get(f"{ADMIN}/rules").json() == {"rules": rules}
+    assert "warnings" not in put(client, "rules", RULES).json()
+
+
+def test_rules_of_a_tenant_that_serves_nothing_yet_are_put_without_a_warning(client):
+    client.state.plane.create_tenant("new", actor="test")
+    headers = JSON | {"x_org_id": "new"}
+    answer = client.send("PUT", "/v1/admin/tenants/new/rules", json.dumps(RULES).encode(), **headers)
+    assert (answer.status, "warnings" in answer.json()) == (200, False)
+
+
 @pytest.mark.parametrize(
     ("change", "status", "code"),
     [

@@ -115,6 +115,31 @@ def test_rules_are_previewed_edited_saved_compared_and_rolled_back(tmp_path):
 
 
 @pytest.mark.slow
+def test_rules_whose_target_no_catalog_has_are_warned_of_in_the_preview_and_when_saved(tmp_path):
+    write_tenant(tmp_path, rules=RULES)
+    with serving(tmp_path, "--dev") as server, browsing(tmp_path / "profile") as browser:
+        browser.visit(f"{server.url}/console#/rules", "Rules")
+        browser.tab_to("Edit even")
+        browser.press("Enter")
+        browser.wait(f"{FOCUSED} === 'rule_id'")
+        browser.tab_to("Target key")
+        browser.type("evn")
+        browser.click("Preview the draft")
+        browser.wait("document.querySelectorAll('main table').length === 2")
+        assert "RULE_TARGET_UNKNOWN rules[1].target_key: the catalog of home has no tag 'evn'" in browser.run(
+            TEXT
+        )
+        browser.click("Rules")
+        browser.wait("document.querySelector('h1').textContent === 'Rules'")
+        browser.click("Save")
+        browser.wait("!!document.querySelector('.notice.caution')")
+        assert "the catalog of home has no tag 'evn'" in browser.run(
+            "document.querySelector('.notice.caution').textContent"
+        )
+        assert server.ask("GET", f"{PATH}/rules")[1][1]["target_key"] == "evn"
+
+
+@pytest.mark.slow
 def test_the_config_is_edited_by_form_and_as_text_and_its_draft_is_previewed(tmp_path):
     write_tenant(tmp_path, rules=[])
     with serving(tmp_path, "--dev") as server, browsing(tmp_path / "profile") as browser:

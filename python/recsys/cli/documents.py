@@ -1,4 +1,4 @@
-"""The commands that ``config`` and ``rules`` share: list, show, put, diff, history, roll back, verify."""
+"""The commands that ``config`` and ``rules`` share: list, show, diff, history, roll back, verify."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Version = Annotated[
 
 
 def document_app(kind: DocumentKind) -> cyclopts.App:
-    """Return the command group of one kind of document."""
+    """Return the command group of one kind of document; ``put`` is left to its module."""
     app = cyclopts.App(name=kind, help=f"Show, change and roll back a tenant's {kind}.")
 
     @app.command(name="list")
@@ -50,24 +50,6 @@ def document_app(kind: DocumentKind) -> cyclopts.App:
             stored = plane.document(tenant, kind, whole_version(plane, tenant, kind, version))
         content = msgspec.json.decode(stored.data)
         print_json({"revision": stored.revision, "document": content} if json else content)
-
-    @app.command
-    def put(
-        file: Document,
-        /,
-        *,
-        tenant: Tenant,
-        comment: Comment = "",
-        expected: Expected = None,
-        where: Where = WHERE,
-        json: JsonFlag = False,
-    ) -> None:
-        """Check a JSON document and make it current."""
-        data = read_document(file)
-        with control_plane(where) as plane:
-            expected = whole_version(plane, tenant, kind, expected)
-            revision = plane.put(tenant, kind, data, author=actor(), comment=comment, expected=expected)
-        print_json(revision) if json else print(revision.version)
 
     @app.command
     def diff(
@@ -150,6 +132,23 @@ def document_app(kind: DocumentKind) -> cyclopts.App:
         print("ok")
 
     return app
+
+
+def put_document(
+    kind: DocumentKind,
+    data: bytes,
+    tenant: str,
+    comment: str,
+    expected: str | None,
+    where: Where,
+    *,
+    json: bool,
+) -> None:
+    """Make a document current, and print its revision."""
+    with control_plane(where) as plane:
+        expected = whole_version(plane, tenant, kind, expected)
+        revision = plane.put(tenant, kind, data, author=actor(), comment=comment, expected=expected)
+    print_json(revision) if json else print(revision.version)
 
 
 def _print_current(kind: DocumentKind, where: Where, *, json: bool) -> None:

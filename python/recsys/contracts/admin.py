@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from recsys.contracts.http import ListResponse, Name, RecommendRequest
-from recsys.contracts.rules import MAX_RULES, Rule
+from recsys.contracts.rules import MAX_RULES, Rule, RuleWarning
 
 MAX_COMMENT = 500
 DEFAULT_PAGE = 100
@@ -68,6 +68,12 @@ class DocumentVersion(Struct, frozen=True):
     comment: str
     time: datetime
     is_current: bool
+
+
+class RulesVersion(DocumentVersion, frozen=True, omit_defaults=True):
+    """The version of the rules that a ``PUT`` made, with what is odd about it."""
+
+    warnings: list[RuleWarning] = []
 
 
 class DocumentHistory(Struct, frozen=True):
@@ -191,8 +197,12 @@ class TenantStatus(Struct, frozen=True):
     surfaces: list[SurfaceStatus]
 
 
-class PreviewResponse(Struct, frozen=True):
-    """The list as it is served now, and as it would be. Nothing was stored or logged."""
+class PreviewResponse(Struct, frozen=True, omit_defaults=True):
+    """The list as it is served now, and as it would be. Nothing was stored or logged.
+
+    ``warnings`` are about the rules that are not put: what a ``PUT`` of them would answer with.
+    """
 
     before: ListResponse
     after: ListResponse
+    warnings: list[RuleWarning] = []

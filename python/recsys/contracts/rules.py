@@ -62,17 +62,24 @@ class Rule(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, 
             return tuple(self.item_ids)
         return () if self.target_key is None else (self.target_key,)
 
+    def is_over(self, now: datetime) -> bool:
+        """Whether the window of the rule ended before ``now`` (with a zone), or does so then."""
+        return self.valid_until is not None and self.valid_until <= now
+
     def is_active(self, now: datetime) -> bool:
         """Whether the rule is enabled and ``now`` (with a zone) lies in its window."""
-        return (
-            self.enabled
-            and (self.valid_from is None or self.valid_from <= now)
-            and (self.valid_until is None or now < self.valid_until)
-        )
+        return self.enabled and (self.valid_from is None or self.valid_from <= now) and not self.is_over(now)
 
     def is_in_scope(self, surface: str, segment: str) -> bool:
         """Whether the rule holds on this surface for this segment."""
         return self.surface in (None, surface) and self.segment in (None, segment)
+
+
+class RuleWarning(Struct, frozen=True):
+    """Something odd about a rules document that is good all the same; ``detail`` begins with its field."""
+
+    code: Literal["RULE_TARGET_UNKNOWN"]
+    detail: str
 
 
 def parse_rules(data: bytes) -> tuple[Rule, ...]:

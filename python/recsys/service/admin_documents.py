@@ -14,16 +14,19 @@ from recsys.contracts.admin import (
     DocumentHistory,
     DocumentVersion,
     RollbackRequest,
+    RulesVersion,
     Version,
 )
 from recsys.contracts.documents import InvalidDocument
 from recsys.contracts.problems import ProblemCode
-from recsys.control.plane import ControlPlane
+from recsys.contracts.rules import parse_rules
 from recsys.control.store import NotFoundError
 from recsys.control.versions import DocumentKind, Revision
 from recsys.service.bodies import decode_body, decode_query, require_json
 from recsys.service.entity_tags import expect_current, not_modified, tag_header
 from recsys.service.problems import ProblemError
+from recsys.service.rule_warnings import rule_warnings
+from recsys.service.state import State
 from recsys.service.transport import Request, Response, json_response
 
 _INVALID: dict[DocumentKind, ProblemCode] = {
@@ -59,8 +62,9 @@ class PageQuery(Struct, frozen=True, forbid_unknown_fields=True):
 class AdminDocuments:
     """The handlers of one kind of document."""
 
-    def __init__(self, plane: ControlPlane, kind: DocumentKind) -> None:
-        self._plane = plane
+    def __init__(self, state: State, kind: DocumentKind) -> None:
+        self._state = state
+        self._plane = state.plane
         self._kind = kind
         self._rollback = msgspec.json.Decoder(RollbackRequest)
 
@@ -91,7 +95,7 @@ class AdminDocuments:
             )
         except InvalidDocument as error:
             raise ProblemError(_INVALID[self._kind], str(error)) from error
-        return self._changed(revision)
+        return self._changed(revision, self._put_answer(request, revision))
 
     def history(self, request: Request) -> Response:
         """The newest versions."""
@@ -119,7 +123,7 @@ class AdminDocuments:
             )
         except NotFoundError as error:
             raise self._not_found(request, error) from error
-        return self._changed(revision)
+        return self._changed(revision, describe_revision(revision, is_current=True))
 
     def _expected(self, request: Request) -> str | None:
         try:
@@ -136,9 +140,25 @@ class AdminDocuments:
             return ProblemError(ProblemCode.TENANT_NOT_FOUND, str(missing))
         return ProblemError(_NOT_FOUND[self._kind], str(error))
 
+    def _put_answer(self, request: Request, revision: Revision) -> DocumentVersion:
+        """Return what a ``PUT`` made; a tenant that is not served yet has no catalog to warn by."""
+        made = describe_revision(revision, is_current=True)
+        tenant = self._state.tenants.get(request.principal.tenant_id)
+        if self._kind != "rules" or tenant is None:
+            return made
+        return RulesVersion(
+            version=made.version,
+            number=made.number,
+            author=made.author,
+            comment=made.comment,
+            time=made.time,
+            is_current=made.is_current,
+            warnings=rule_warnings(tenant, parse_rules(request.body)),
+        )
+
     @staticmethod
-    def _changed(revision: Revision) -> Response:
-        response = json_response(200, describe_revision(revision, is_current=True))
+    def _changed(revision: Revision, answer: DocumentVersion) -> Response:
+        response = json_response(200, answer)
         response.headers = tag_header(revision.version)
         return response
 

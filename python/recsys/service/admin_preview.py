@@ -11,12 +11,13 @@ from recsys.contracts.admin import CompareRequest, PreviewRequest, Side
 from recsys.contracts.config import parse_config, read_config
 from recsys.contracts.documents import InvalidDocument, canonical_json, parse_json, version_of
 from recsys.contracts.problems import ProblemCode
-from recsys.contracts.rules import parse_rules, read_rules
+from recsys.contracts.rules import RuleWarning, parse_rules, read_rules
 from recsys.control.store import NotFoundError
 from recsys.control.versions import StoredDocument
 from recsys.service.bodies import decode_body
 from recsys.service.lists import Lists
 from recsys.service.problems import ProblemError
+from recsys.service.rule_warnings import rule_warnings
 from recsys.service.state import State
 from recsys.service.tenants import ServedTenant
 from recsys.service.transport import Request, Response, json_response
@@ -54,7 +55,7 @@ class AdminPreview:
             msgspec.Raw(self._lists.try_out(body.request, one, request.principal, request.request_id))
             for one in (tenant, changed)
         )
-        return json_response(200, _Encoded(before, after))
+        return json_response(200, _Encoded(before, after, rule_warnings(tenant, rules)))
 
     def compare(self, request: Request) -> Response:
         """Rank a request with two sets of versions. Experiments take no part: the versions alone rank."""
@@ -71,7 +72,7 @@ class AdminPreview:
             )
             for at, side in (("before", body.before), ("after", body.after))
         )
-        return json_response(200, _Encoded(before, after))
+        return json_response(200, _Encoded(before, after, _draft_warnings(tenant, body)))
 
     def _as_said(self, tenant: ServedTenant, surface: str, side: Side, at: str) -> ServedTenant:
         """Return the tenant as it would be with the documents of a side, and without experiments."""
@@ -115,6 +116,16 @@ def _read_draft(data: msgspec.Raw, kind: RankingKind, read: Callable[[object], T
         raise ProblemError(_INVALID[kind], str(error)) from error
 
 
+def _draft_warnings(tenant: ServedTenant, body: CompareRequest) -> list[RuleWarning]:
+    """Return what is odd about the rules of a comparison that are not put, each warning once."""
+    found: dict[RuleWarning, None] = {}
+    for side in (body.before, body.after):
+        if side.rules is not msgspec.UNSET:
+            rules, _ = _read_draft(side.rules, "rules", read_rules)
+            found.update(dict.fromkeys(rule_warnings(tenant, rules)))
+    return list(found)
+
+
 def _parse(parse: Callable[[bytes], T], stored: StoredDocument, kind: RankingKind) -> T:
     """Return a document of the history; one of an earlier release may not be valid any more."""
     try:
@@ -123,8 +134,9 @@ def _parse(parse: Callable[[bytes], T], stored: StoredDocument, kind: RankingKin
         raise ProblemError(_INVALID[kind], f"version {stored.revision.version}: {error}") from error
 
 
-class _Encoded(msgspec.Struct, frozen=True):
+class _Encoded(msgspec.Struct, frozen=True, omit_defaults=True):
     """A :class:`~recsys.contracts.admin.PreviewResponse` whose lists are encoded already."""
 
     before: msgspec.Raw
     after: msgspec.Raw
+    warnings: list[RuleWarning] = []

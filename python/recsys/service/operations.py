@@ -135,7 +135,7 @@ def _documents(
             f"Make a {kind} document current",
             query=PutQuery,
             body=shape,
-            answer=admin.DocumentVersion,
+            answer=admin.RulesVersion if kind == "rules" else admin.DocumentVersion,
             problems=(invalid, stale),
             is_tagged=True,
         ),

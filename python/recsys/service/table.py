@@ -46,11 +46,11 @@ def _is_served(route: Route, served: ServedRoutes) -> bool:
 def _handlers(state: State, watcher: Watcher, metrics: Metrics) -> dict[tuple[str, str], Handler]:
     lists = Lists(state, metrics)
     events = Events(state, metrics)
-    documents, experiments = AdminDocuments(state.plane, "experiments"), AdminExperiments(state)
+    documents, experiments = AdminDocuments(state, "experiments"), AdminExperiments(state)
     health = Health(state, watcher, metrics)
     documentation = Documentation()
     preview = AdminPreview(state, lists)
-    config, rules = AdminDocuments(state.plane, "config"), AdminDocuments(state.plane, "rules")
+    config, rules = AdminDocuments(state, "config"), AdminDocuments(state, "rules")
     manifests = AdminManifests(state.plane, state.registry, watcher)
     below: dict[tuple[str, str], Handler] = {
         ("GET", "config"): config.show,

@@ -165,6 +165,11 @@ impl PyItemGroup {
     }
 
     #[getter]
+    fn n_items(&self) -> usize {
+        self.items.len()
+    }
+
+    #[getter]
     fn item_ids(&self) -> PyResult<Vec<String>> {
         held(|| {
             self.items

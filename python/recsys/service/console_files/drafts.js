@@ -1,7 +1,7 @@
 // A document that is being edited: a draft in this tab until it is saved, over what it was made from alone.
 import {admin, document_, drafts, isChanged, session} from './api.js';
 import {showDiff} from './diff.js';
-import {field, h, notice, say} from './page.js';
+import {field, h, notice, say, warned} from './page.js';
 
 const EMPTY = {rules: [], config: {}};
 const copy = (value) => JSON.parse(JSON.stringify(value));
@@ -47,6 +47,7 @@ export function saving(kind, page) {
       comment.value = '';
       await again();
       say(`Saved as version ${content.number}.`);
+      if (content.warnings) problem.replaceChildren(notice('caution', h('strong', {}, 'Saved, with warnings.'), ...warned(content.warnings)));
     } catch (error) {
       if (error.code === 'RECSYS_VERSION_MISMATCH') await conflict(error.message);
       else page.point(error.message);

@@ -42,6 +42,9 @@ export const cells = (...values) => h('tr', {}, values.map((value) => value inst
 
 export const notice = (kind, ...content) => h('div', {class: `notice ${kind}`, role: kind === 'bad' ? 'alert' : null}, ...content);
 
+/** Returns a line for each warning of an answer that is good all the same. */
+export const warned = (warnings) => warnings.map((one) => h('p', {class: 'muted'}, h('span', {class: 'badge caution'}, one.code), ` ${one.detail}`));
+
 export const short = (version) => h('code', {title: version}, version ? version.slice(0, 10) : '–');
 
 export const time = (text) => h('time', {datetime: text, title: text}, text ? text.replace('T', ' ').slice(0, 16) : '–');

@@ -1,6 +1,6 @@
 // One request, ranked twice, with what made each score.
 import {admin, drafts, isChanged, session, versions} from './api.js';
-import {field, h, notice, select, short, table, cells} from './page.js';
+import {cells, field, h, notice, select, short, table, warned} from './page.js';
 
 export const title = 'Preview';
 const kept = {k: '10', user_id: 'preview-user'};
@@ -38,7 +38,7 @@ function list(name, answer, before) {
     gone.length ? h('p', {}, h('span', {class: 'badge bad'}, 'gone'), ` ${gone.map((item) => item.item_id).join(', ')}`) : null,
     h('p', {class: 'muted'}, 'segment ', answer.meta.segment, ' · config ', short(answer.meta.config_version), ' · rules ',
       short(answer.meta.rules_version), ' · release ', short(answer.meta.manifest_version)),
-    ...answer.warnings.map((warning) => h('p', {class: 'muted'}, h('span', {class: 'badge caution'}, warning.code), ` ${warning.detail}`)));
+    ...warned(answer.warnings));
 }
 
 export async function make() {
@@ -74,7 +74,7 @@ export async function make() {
     results.setAttribute('aria-busy', 'true');
     try {
       const {content} = await admin('preview', {method: 'POST', body: {request, before: named(before), after: named(after)}});
-      results.replaceChildren(h('div', {class: 'two'}, list('Before', content.before), list('After', content.after, content.before.items)));
+      results.replaceChildren(...warned(content.warnings ?? []), h('div', {class: 'two'}, list('Before', content.before), list('After', content.after, content.before.items)));
     } catch (error) {
       const at = Object.keys(f).find((name) => error.message.includes(`.${name}\``) || error.message.startsWith(`${name} `));
       if (at) { f[at].fault(error.message); f[at].focus(); }
