@@ -7,10 +7,11 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.service.conftest import Client, Exchange
 
@@ -74,6 +75,39 @@ def test_beyond_the_rate_is_429_with_retry_after_until_the_window_ends(make_clie
     assert 'recsys_refused_total{reason="rate"} 2.0' in client.get("/metrics").body.decode()
     clock.now += 1.001
     assert client.recommend().status == 200
+
+
+def batch(client: Client, n_lists: int):
+    body = {"surface": "home", "segment": "default", "k": 1, "user": {"user_id": "u"}}
+    return client.post("/v1/recommend/batch", {"requests": [body] * n_lists})
+
+
+@pytest.mark.parametrize("scope", ["tenant", "principal"])
+def test_each_list_of_a_batch_counts_and_what_does_not_fit_is_refused_whole(
+    make_client, tmp_path, clock, scope
+):
+    client = limited(make_client, tmp_path, clock, f"[config.limits]\n{scope}_requests_per_s = 6")
+    assert batch(client, 4).status == 200
+    refused = batch(client, 3)
+    assert (refused.status, refused.headers["retry-after"]) == (429, "1")
+    assert refused.json()["detail"].startswith("3 lists count as 3 requests: more than 6 requests a second")
+    assert len(client.exposures()) == 4
+    # The refused batch has counted as the one request that it was; one more is left.
+    assert [client.recommend().status for _ in range(2)] == [200, 429]
+    clock.now += 1.001
+    assert [batch(client, 6).status, client.recommend().status] == [200, 429]
+
+
+def test_a_batch_that_no_window_lets_through_is_told_so(make_client, tmp_path, clock):
+    client = limited(make_client, tmp_path, clock, "[config.limits]\ntenant_requests_per_s = 2.5")
+    answer = batch(client, 6)
+    assert answer.status == 429
+    assert answer.json()["detail"].endswith("; no batch of more than 5 passes")
+
+
+def test_a_batch_that_is_not_valid_counts_as_one_request(make_client, tmp_path, clock):
+    client = limited(make_client, tmp_path, clock, "[config.limits]\ntenant_requests_per_s = 2")
+    assert [client.post("/v1/recommend/batch", {"requests": []}).status for _ in range(3)] == [400, 400, 429]
 
 
 def test_the_admin_api_is_not_limited_with_the_lists(make_client, tmp_path, clock):
@@ -185,14 +219,41 @@ def test_workers_together_let_no_more_through_than_the_rate(tmp_path, clock, rat
     counts = [SharedCounts(tmp_path / "counts.bin", clock=clock) for _ in range(n_workers)]
     workers = [RateLimits(each, clock=clock) for each in counts]
 
+    caller = Principal("key:k", "demo", frozenset())
+
     def passed() -> int:
         n_passed = 0
         for number in range(2 * rate):
             with suppress(ProblemError):
-                workers[number % n_workers].count(tenant, Principal("key:k", "demo", frozenset()))
+                workers[number % n_workers].count(tenant, caller)
                 n_passed += 1
         return n_passed
 
     for _ in range(2):
         assert at_least <= passed() <= rate
         clock.now += 1.0
+
+
+@given(st.lists(st.integers(1, 20), min_size=60, max_size=120), st.integers(1, 300), st.integers(1, 3))
+@settings(max_examples=30, deadline=None)
+def test_batches_of_any_size_let_no_more_through_than_the_rate(sizes, rate, n_workers):
+    clock = Clock()
+    tenant = SimpleNamespace(name="demo", config=TenantConfig(limits=Limits(tenant_requests_per_s=rate)))
+    caller = Principal("key:k", "demo", frozenset())
+    n_passed = n_counted = 0
+    with TemporaryDirectory() as folder:
+        counts = [SharedCounts(Path(folder) / "counts.bin", clock=clock) for _ in range(n_workers)]
+        workers = [RateLimits(each, clock=clock) for each in counts]
+        for number, size in enumerate(sizes):
+            worker = workers[number % n_workers]
+            with suppress(ProblemError):
+                worker.count(tenant, caller)
+                n_counted += 1
+                worker.count_lists(tenant, caller, size)
+                n_counted += size - 1
+                n_passed += size
+        for each in counts:
+            each.close()
+    assert n_passed <= n_counted <= rate
+    if n_workers == 1:
+        assert n_counted >= min(rate, sum(sizes), rate - max(sizes))

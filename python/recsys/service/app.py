@@ -59,7 +59,7 @@ class App:
         self._admission = admission or Admission()
         self._rate_limits = rate_limits
         self._recorders = tuple(recorders)
-        self.router: Router = make_router(state, watcher, self._metrics, routes)
+        self.router: Router = make_router(state, watcher, self._metrics, routes, rate_limits)
         watcher.observer = SnapshotMetrics(self._metrics)
         watcher.observer.swapped(state)
 

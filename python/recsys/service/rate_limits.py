@@ -1,7 +1,7 @@
 """Rate limits of a tenant and of each of its callers, counted over all workers of a host.
 
 To count together costs a file lock. While there is plenty left, a worker takes many requests at once and
-gives them out without asking again; near the limit it takes one at a time. So no more pass than the limit
+gives them out without asking again; near the limit it takes what it needs. So no more pass than the limit
 says, and with several workers a window may end a few in a hundred short, by what was taken and not used.
 """
 
@@ -49,43 +49,64 @@ class RateLimits:
 
     def count(self, tenant: ServedTenant, principal: Principal) -> None:
         """Count a request; raises 429 with ``Retry-After`` when it is one too many."""
+        self._count(tenant, principal, 1, 1)
+
+    def count_lists(self, tenant: ServedTenant, principal: Principal, n_lists: int) -> None:
+        """Count the lists of a batch but one, which was counted; raises 429 when they are too many."""
+        if n_lists > 1:
+            self._count(tenant, principal, n_lists - 1, n_lists)
+
+    def _count(self, tenant: ServedTenant, principal: Principal, cost: int, n_lists: int) -> None:
         limits = tenant.config.limits
         if limits.principal_requests_per_s is not None:
-            self._hit(limits.principal_requests_per_s, tenant.name, principal.subject)
+            self._hit(limits.principal_requests_per_s, tenant.name, principal.subject, cost, n_lists)
         if limits.tenant_requests_per_s is not None:
-            self._hit(limits.tenant_requests_per_s, tenant.name, "")
+            self._hit(limits.tenant_requests_per_s, tenant.name, "", cost, n_lists)
 
-    def _hit(self, rate: float, tenant: str, subject: str) -> None:
+    def _hit(self, rate: float, tenant: str, subject: str, cost: int, n_lists: int) -> None:
         key = (rate, tenant, subject)
         taken = self._taken.get(key)
-        if taken is not None and taken.left and self._clock() < taken.until:
-            taken.left -= 1
+        left = taken.left if taken is not None and self._clock() < taken.until else 0
+        if taken is not None and left >= cost:
+            taken.left -= cost
             return
         window = self._windows.get(rate)
         if window is None:
             window = self._windows[rate] = window_of(rate)
-        if self._take(key, window):
+        if self._take(key, window, cost, left):
             return
         wait_s = self._limiter.get_window_stats(window, tenant, subject).reset_time - self._clock()
+        whose = "this caller" if subject else "this tenant"
+        detail = f"more than {rate:g} requests a second of {whose}"
+        if n_lists > 1:
+            detail = f"{n_lists} lists count as {n_lists} requests: {detail}"
+        if n_lists > window.amount:
+            detail += f"; no batch of more than {window.amount} passes"
         raise ProblemError(
             ProblemCode.OVERLOADED,
-            f"more than {rate:g} requests a second of {'this caller' if subject else 'this tenant'}",
+            detail,
             status=TOO_MANY_REQUESTS,
             headers=[("retry-after", str(max(1, math.ceil(wait_s))))],
         )
 
-    def _take(self, key: tuple[float, str, str], window: RateLimitItem) -> bool:
-        """Take one request of the window, or many if there are; say whether there was one."""
+    def _take(self, key: tuple[float, str, str], window: RateLimitItem, cost: int, left: int) -> bool:
+        """Take ``cost`` requests of the window, or more if there are many; say whether there were so many.
+
+        ``left`` of them were taken before.
+        """
         _, tenant, subject = key
         stats = self._limiter.get_window_stats(window, tenant, subject)
-        n_taken = max(1, int(stats.remaining * TAKEN_AT_ONCE))
+        needed = cost - left
+        if stats.remaining < needed:
+            return False
+        n_taken = max(needed, int(stats.remaining * TAKEN_AT_ONCE))
         if not self._limiter.hit(window, tenant, subject, cost=n_taken):
             return False
-        if n_taken > 1:
+        if left or n_taken > needed:
             if len(self._taken) >= _MAX_TAKEN:
                 self._taken.clear()
             until = self._limiter.get_window_stats(window, tenant, subject).reset_time
-            self._taken[key] = _Taken(n_taken - 1, until)
+            self._taken[key] = _Taken(n_taken - needed, until)
         return True
 
 

@@ -19,15 +19,18 @@ from recsys.service.events import Events
 from recsys.service.health import Health
 from recsys.service.lists import Lists
 from recsys.service.operations import CONSOLE_PATH, OPERATIONS, TENANT_PATH
+from recsys.service.rate_limits import RateLimits
 from recsys.service.routes import Handler, Route, Router
 from recsys.service.settings import ServedRoutes
 from recsys.service.state import State
 from recsys.service.watcher import Watcher
 
 
-def make_router(state: State, watcher: Watcher, metrics: Metrics, served: ServedRoutes) -> Router:
+def make_router(
+    state: State, watcher: Watcher, metrics: Metrics, served: ServedRoutes, rate_limits: RateLimits | None
+) -> Router:
     """Return the router of a worker."""
-    handlers = _handlers(state, watcher, metrics)
+    handlers = _handlers(state, watcher, metrics, rate_limits)
     routes = [Route(operation, handlers.pop((operation.method, operation.path))) for operation in OPERATIONS]
     if handlers:
         raise LookupError(f"no operation has the handlers of {sorted(handlers)}")
@@ -43,7 +46,9 @@ def _is_served(route: Route, served: ServedRoutes) -> bool:
     return operation.roles is None or served == "public"
 
 
-def _handlers(state: State, watcher: Watcher, metrics: Metrics) -> dict[tuple[str, str], Handler]:
+def _handlers(
+    state: State, watcher: Watcher, metrics: Metrics, rate_limits: RateLimits | None
+) -> dict[tuple[str, str], Handler]:
     lists = Lists(state, metrics)
     events = Events(state, metrics)
     documents, experiments = AdminDocuments(state, "experiments"), AdminExperiments(state)
@@ -90,7 +95,7 @@ def _handlers(state: State, watcher: Watcher, metrics: Metrics) -> dict[tuple[st
         | {
             ("POST", "/v1/recommend"): lists.recommend,
             ("POST", "/v1/recommend/validate"): lists.validate,
-            ("POST", "/v1/recommend/batch"): Batches(lists).recommend,
+            ("POST", "/v1/recommend/batch"): Batches(state, lists, rate_limits).recommend,
             ("POST", "/v1/similar"): lists.similar,
             ("POST", "/v1/events"): events.take,
             ("GET", "/recsys-events.js"): events.script,
