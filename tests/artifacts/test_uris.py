@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from recsys.artifacts.errors import ManifestError
+from recsys.artifacts.errors import ManifestError, RegistryError, RegistryUnreachableError
 from recsys.artifacts.registry import open_registry
 
 
@@ -62,3 +62,30 @@ def test_object_uris_keep_bucket_and_key() -> None:
     assert registry.locate("s3://bucket/prefix/a/b").store is registry.store
     assert registry.locate("s3://elsewhere/a/b").key == "a/b"
     assert registry.locate("s3://elsewhere/a/b").store.url == "s3://elsewhere"
+
+
+def test_a_registry_without_credentials_says_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_METADATA_ENDPOINT", "http://127.0.0.1:9")
+    with pytest.raises(RegistryUnreachableError) as told:
+        open_registry("s3://bucket/prefix").current("shop", "home")
+    assert str(told.value).startswith(
+        "s3://bucket/prefix/current/shop/home/manifest.json: there are no credentials: set AWS_ACCESS_KEY_ID"
+    )
+    assert len(str(told.value)) < 300
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("s3://", "names no bucket"),
+        ("s3:///prefix", "names no bucket"),
+        ("s3:/bucket/prefix", "write s3:// with two slashes"),
+        ("file:/tmp/x", "write file:// with two slashes"),
+        ("ftp://x", "a registry is a folder, file:// or one of"),
+    ],
+)
+def test_a_url_that_is_no_registry_is_refused(url: str, told: str) -> None:
+    with pytest.raises(RegistryError, match=told):
+        open_registry(url)

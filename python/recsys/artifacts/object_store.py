@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from recsys.artifacts.blob_store import Blob, BlobStat, check_key
 from recsys.artifacts.errors import (
@@ -19,6 +20,7 @@ from recsys.artifacts.errors import (
     RegistryUnreachableError,
     ReleaseNotFoundError,
 )
+from recsys.contracts.store_errors import explain_store_error
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta, UpdateVersion
@@ -48,6 +50,8 @@ class BucketStore:
             raise RegistryError(
                 f"{url}: object stores need the extra: pip install 'recsys[object-store]'"
             ) from error
+        if not urlsplit(url).netloc:
+            raise RegistryError(f"{url}: names no bucket: a registry is s3://bucket or s3://bucket/prefix")
         self.url = url.rstrip("/")
         self._obstore = obstore
         self._errors: type[Exception] = BaseError
@@ -58,7 +62,7 @@ class BucketStore:
                 retry_config={"max_retries": 3, "retry_timeout": _RETRY_FOR},
             )
         except (BaseError, ValueError, TypeError) as error:
-            raise RegistryError(f"{url}: {_first_line(error)}") from error
+            raise RegistryError(f"{url}: {explain_store_error(error)}") from error
 
     def get(self, key: str) -> Blob | None:
         """Return a small object."""
@@ -143,7 +147,7 @@ class BucketStore:
         try:
             yield
         except (self._errors, PermissionError, OSError) as error:
-            raise RegistryUnreachableError(f"{self.url}/{key}: {_first_line(error)}") from error
+            raise RegistryUnreachableError(f"{self.url}/{key}: {explain_store_error(error)}") from error
 
     def _refuse_missing_bucket(self, error: FileNotFoundError) -> None:
         if "NoSuchBucket" in str(error):
@@ -167,7 +171,3 @@ def _version(tag: str) -> UpdateVersion:
     if version:
         known["version"] = version
     return known
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).split("\n", 1)[0].strip() or type(error).__name__

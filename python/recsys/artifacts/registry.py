@@ -239,6 +239,9 @@ def open_registry(url: str | Path, *, file_roots: Sequence[Path] = ()) -> Regist
     text = str(url)
     scheme, separator, _ = text.partition("://")
     if not separator:
+        before = text.partition(":")[0]
+        if before in (*SCHEMES, "file") and text.startswith(f"{before}:/"):
+            raise RegistryError(f"{text}: write {before}:// with two slashes")
         return Registry(FolderStore(Path(text)), file_roots)
     if scheme == "file":
         return Registry(FolderStore(Path(unquote(urlsplit(text).path))), file_roots)

@@ -19,33 +19,13 @@ from obstore.exceptions import BaseError
 from obstore.store import ObjectStore, from_url
 
 from recsys.contracts.errors import EvaluationError
+from recsys.contracts.store_errors import explain_store_error
 from recsys.evaluation.logs import ENDINGS
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, RetryConfig
 
 _WEB = ("http", "https")
-_NO_CREDENTIALS = (
-    # Without credentials the library asks the machine's own service for them, and tells of that alone.
-    (
-        re.compile(r"/latest/(?:api/token|meta-data)"),
-        "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (AWS_SKIP_SIGNATURE=true for a public bucket), and "
-        "AWS_REGION or AWS_ENDPOINT_URL where they are needed",
-    ),
-    (
-        re.compile(r"Missing (?:SecretAccessKey|AccessKeyId)"),
-        "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
-    ),
-    (
-        re.compile(r"/computeMetadata/"),
-        "set GOOGLE_APPLICATION_CREDENTIALS to a key's file (GOOGLE_SKIP_SIGNATURE=true for a public bucket)",
-    ),
-    (
-        re.compile(r"/metadata/identity|Account must be specified"),
-        "set AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY (AZURE_SKIP_SIGNATURE=true for a "
-        "public container)",
-    ),
-)
 _MAGIC = re.compile(r"[*?]")
 _CLIENT: ClientConfig = {"timeout": timedelta(minutes=10), "connect_timeout": timedelta(seconds=20)}
 _RETRY: RetryConfig = {"max_retries": 4, "retry_timeout": timedelta(minutes=2)}
@@ -91,20 +71,11 @@ def copy_objects(url: str, role: str, folder: Path) -> dict[str, Path]:
                 raise EvaluationError(f"{role}: {name} does not end with one of {', '.join(ENDINGS)}")
             made[name] = _copy(store, location, folder / f"{len(made):06d}-{Path(key).name}")
     except (BaseError, OSError, ValueError) as error:
-        reason = _reason(error)
+        reason = explain_store_error(error)
         for secret in (parts.query, parts.netloc.rpartition("@")[0]):
             reason = reason.replace(secret, "…") if secret else reason
         raise EvaluationError(f"{role}: {shown} cannot be fetched: {reason}") from error
     return made
-
-
-def _reason(error: Exception) -> str:
-    """Return what the library says in one line, or what to set where it found no credentials."""
-    for told, advice in _NO_CREDENTIALS:
-        if told.search(str(error)):
-            return f"there are no credentials: {advice}"
-    # The first line: what follows is the response, or a dump of its own state.
-    return str(error).partition("\n")[0]
 
 
 def _web_client(root: str) -> ClientConfig:

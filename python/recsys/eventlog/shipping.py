@@ -17,6 +17,7 @@ import msgspec
 from msgspec import Struct
 
 from recsys.contracts.errors import RecsysError
+from recsys.contracts.store_errors import explain_store_error
 from recsys.eventlog import journal
 from recsys.eventlog.layout import LOG_KINDS, compacted_files
 
@@ -82,7 +83,7 @@ def open_store(url: str) -> ObjectStore:
             return LocalStore(url.removeprefix("file://"), mkdir=True)
         return from_url(url, client_options={"allow_http": True})
     except (BaseError, ValueError, TypeError) as error:
-        raise ShippingError(f"{url}: {error}") from error
+        raise ShippingError(f"{url}: {explain_store_error(error)}") from error
 
 
 def put_once(store: ObjectStore, key: str, data: bytes, url: str) -> bool:
@@ -108,7 +109,7 @@ def named_errors(subject: str) -> Iterator[None]:
     try:
         yield
     except (BaseError, OSError) as error:
-        raise ShippingError(f"{subject}: {str(error).splitlines()[0]}") from error
+        raise ShippingError(f"{subject}: {explain_store_error(error)}") from error
 
 
 def receipt_path(path: Path) -> Path:
