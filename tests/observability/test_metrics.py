@@ -1,11 +1,14 @@
 """Counts are kept in plain numbers, and none is lost on the way to a scrape."""
 
 import asyncio
+import os
 import re
+import subprocess
+import sys
 
 import pytest
 
-from recsys.observability.metrics import LATENCY_BUCKETS_S, Metrics
+from recsys.observability.metrics import LATENCY_BUCKETS_S, MULTIPROCESS_DIR, Metrics
 
 
 def _value(metrics: Metrics, sample: str) -> float:
@@ -52,6 +55,28 @@ def test_counts_are_written_without_a_scrape_a_little_later(monkeypatch):
         assert flushed == [1, 1]
 
     asyncio.run(serve())
+
+
+def test_pending_requests_are_summed_over_the_workers_that_live(tmp_path):
+    worker = (
+        "from recsys.observability.metrics import Metrics; metrics = Metrics()\n"
+        "metrics.count_pending = lambda: 3\n"
+        "metrics.flush(); print(metrics.render().decode())"
+    )
+    shown = [
+        subprocess.run(
+            [sys.executable, "-c", worker],
+            env=os.environ | {MULTIPROCESS_DIR: str(tmp_path)},
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+        ).stdout
+        for _ in range(2)
+    ]
+    assert "\nrecsys_pending_requests 3.0\n" in shown[0]
+    assert "\nrecsys_pending_requests 6.0\n" in shown[1]
+    # A worker that starts removes these files of those that are gone.
+    assert len(list(tmp_path.glob("gauge_livesum_*.db"))) == 2
 
 
 @pytest.mark.parametrize("seconds", [0.0, 0.0001, 0.00011, 0.003, 2.5, 2.6, 1e9])

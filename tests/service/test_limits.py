@@ -195,6 +195,9 @@ def test_a_worker_refuses_what_it_cannot_take_on(make_client):
         await asyncio.sleep(0)
         live = Exchange("GET", "/livez", {}, b"")
         await client.app.__rsgi__(live, live)
+        scrape = Exchange("GET", "/metrics", {}, b"")
+        await client.app.__rsgi__(scrape, scrape)
+        assert "\nrecsys_pending_requests 2.0\n" in scrape.answer.body.decode()
         gate.set()
         await asyncio.gather(*tasks)
         again = Slow("POST", "/v1/recommend", headers, body)
@@ -205,7 +208,9 @@ def test_a_worker_refuses_what_it_cannot_take_on(make_client):
     assert [answer.status for answer in answers] == [200, 200, 503, 200, 200]
     assert answers[2].json()["code"] == "RECSYS_OVERLOADED"
     assert answers[2].headers["retry-after"] == "1"
-    assert 'recsys_refused_total{reason="pending"} 1.0' in client.get("/metrics").body.decode()
+    scraped = client.get("/metrics").body.decode()
+    assert 'recsys_refused_total{reason="pending"} 1.0' in scraped
+    assert "\nrecsys_pending_requests 0.0\n" in scraped
 
 
 @pytest.mark.parametrize(

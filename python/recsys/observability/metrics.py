@@ -16,7 +16,7 @@ import asyncio
 import os
 from bisect import bisect_left
 from collections import Counter as Counts
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric
@@ -182,6 +182,14 @@ class Metrics:
         )
         for reason in REFUSALS:
             self.refused.labels(reason)
+        self.pending = Gauge(
+            "recsys_pending_requests",
+            "Requests begun and not answered, as admission counts them (the sum of the workers).",
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
+        self.count_pending: Callable[[], int] | None = None
+        """Tells how many are pending; asked whenever counts are written."""
 
     def families(self) -> list[Metric]:
         """Return every metric family, with what this process has counted."""
@@ -218,6 +226,8 @@ class Metrics:
         for code, count in self._warned.items():
             self.warnings.labels(code).inc(count)
         self._warned.clear()
+        if self.count_pending is not None:
+            self.pending.set(self.count_pending())
 
     def render(self) -> bytes:
         """Return the text exposition of this process, or of all workers in multiprocess mode."""

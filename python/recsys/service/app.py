@@ -57,6 +57,7 @@ class App:
         self._log = structlog.get_logger()
         self._request_ids = RequestIds()
         self._admission = admission or Admission()
+        self._metrics.count_pending = lambda: self._admission.pending
         self._rate_limits = rate_limits
         self._recorders = tuple(recorders)
         self.router: Router = make_router(state, watcher, self._metrics, routes, rate_limits)
@@ -91,6 +92,7 @@ class App:
                     response = await self._answer(request, found, protocol)
                 finally:
                     self._admission.leave()
+                    self._metrics.flush_soon()
         except ProblemError as error:
             response = self._refuse(error, request)
         except Exception as error:  # noqa: BLE001  the last line of defence: logged whole, told as 500
@@ -114,6 +116,7 @@ class App:
         except ProblemError:
             self._metrics.refused.labels("pending").inc()
             raise
+        self._metrics.flush_soon()
 
     def _authorize(self, principal: Principal, request: Request, found: Found) -> Principal:
         """Return the caller in the tenant of this request; raises 401, 403 or 429."""
