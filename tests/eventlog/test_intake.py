@@ -104,7 +104,9 @@ def test_bad_records_are_refused_by_index_and_the_others_kept(intake: Intake) ->
         ("exposure", 2, content),
         ("exposure", 3, shape),
     ]
-    assert "`$.event_type`" in answer["rejected"][0]["detail"]
+    assert answer["rejected"][0]["detail"] == (
+        "Invalid enum value 'view'; it is one of click, conversion - at `$.event_type`"
+    )
     assert len(intake.lines()) == len(intake.lines("exposures")) == 1
 
 

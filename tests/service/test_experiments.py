@@ -335,6 +335,21 @@ DRAFT = {
 }
 
 
+@pytest.mark.parametrize(
+    ("body", "status", "said"),
+    [
+        (b"", 400, "experiment: it is empty; give a JSON document"),
+        (b" \n", 400, "experiment: it is empty; give a JSON document"),
+        (b"{", 400, "experiment: not JSON: Input data was truncated"),
+        (b"{}", 422, "experiments[0]: Object missing required field `id`"),
+        (b"[]", 422, "experiments[0]: Expected `object`, got `array`"),
+    ],
+)
+def test_a_body_that_is_no_experiment_is_told_what_it_lacks(service, body, status, said) -> None:
+    answer = service.send("POST", f"{ADMIN}/experiments", body, content_type="application/json")
+    assert (answer.status, answer.json()["detail"]) == (status, said)
+
+
 def test_an_experiment_is_run_over_http(service) -> None:
     assert service.post(f"{ADMIN}/experiments", DRAFT).status == 200
     refused = service.post(f"{ADMIN}/experiments/e/start", {})

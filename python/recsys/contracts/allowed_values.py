@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from msgspec import inspect
 
@@ -28,8 +29,12 @@ def name_values(message: str, target: object) -> str:
     return f"{message[:at]}; it is one of {', '.join(values)}{message[at:]}"
 
 
-def allowed_values(target: object, path: str, *, is_key: bool = False) -> list[str]:
-    """Return what a literal or enum at ``path`` of a type takes; with ``is_key``, the keys of a map there."""
+@lru_cache(maxsize=256)
+def allowed_values(target: object, path: str, *, is_key: bool = False) -> tuple[str, ...]:
+    """Return what a literal or enum at ``path`` of a type takes; with ``is_key``, the keys of a map there.
+
+    Kept, for a batch of events may have the same mistake a thousand times.
+    """
     found = [inspect.type_info(target)]
     for step in _STEP.findall(path):
         found = [inner for one in found for inner in _inside(one, step)]
@@ -42,7 +47,7 @@ def allowed_values(target: object, path: str, *, is_key: bool = False) -> list[s
             values += [str(value) for value in one.values]
         elif isinstance(one, inspect.EnumType):
             values += [str(value.value) for value in one.cls]
-    return values
+    return tuple(values)
 
 
 def _inside(outer: inspect.Type, step: str) -> list[inspect.Type]:

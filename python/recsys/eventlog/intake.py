@@ -16,6 +16,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from recsys.contracts.allowed_values import name_values
 from recsys.contracts.events import (
     MAX_AGE_S,
     MAX_CLOCK_AHEAD_S,
@@ -24,6 +25,7 @@ from recsys.contracts.events import (
     RawEvents,
     RejectedEvent,
 )
+from recsys.contracts.patterns import in_words
 from recsys.contracts.problems import ProblemCode
 from recsys.contracts.records import Exposure, Outcome
 from recsys.eventlog.layout import LogKind, tenant_folder
@@ -33,6 +35,7 @@ from recsys.eventlog.seen import SeenItems, Sight
 
 MAX_OPEN_PARTS = 64
 _FOLDERS: dict[EventKind, LogKind] = {"outcome": "outcomes", "exposure": "exposures"}
+_SHAPES: dict[EventKind, type[Struct]] = {"outcome": Outcome, "exposure": Exposure}
 _ENCODER = msgspec.json.Encoder(order="deterministic")
 _OUTCOME = msgspec.json.Decoder(Outcome)
 _EXPOSURE = msgspec.json.Decoder(Exposure)
@@ -76,7 +79,8 @@ class EventIntake:
                 try:
                     lines.append(self._check(kind, raw, tenant, pseudonymise, now))
                 except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-                    rejected.append(RejectedEvent(index, kind, ProblemCode.INVALID_REQUEST, str(error)))
+                    said = in_words(name_values(str(error), _SHAPES[kind]))
+                    rejected.append(RejectedEvent(index, kind, ProblemCode.INVALID_REQUEST, said))
                 except UnsoundRecordError as error:
                     rejected.append(RejectedEvent(index, kind, ProblemCode.UNPROCESSABLE_ENTITY, str(error)))
         if not lines:

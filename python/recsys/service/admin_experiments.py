@@ -9,7 +9,7 @@ from functools import partial
 import msgspec
 
 from recsys.contracts.admin import DocumentVersion, ExperimentChange, RampRequest
-from recsys.contracts.documents import InvalidDocument
+from recsys.contracts.documents import InvalidDocument, parse_json
 from recsys.contracts.problems import ProblemCode
 from recsys.control import experiments
 from recsys.control.store import NotFoundError
@@ -33,8 +33,8 @@ class AdminExperiments:
         """Keep a draft."""
         require_json(request.headers)
         try:
-            value = msgspec.json.decode(request.body)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            value = parse_json(request.body, "experiment")
+        except InvalidDocument as error:
             raise ProblemError(ProblemCode.INVALID_REQUEST, str(error)) from error
         tenant_id, author = request.principal.tenant_id, request.principal.subject
         return self._answer(
