@@ -31,7 +31,7 @@ from recsys import _native
 from recsys.artifacts.publish import publish_release
 from recsys.artifacts.registry import open_registry
 from recsys.control.plane import ControlPlane
-from recsys.service.server import reserve_port
+from recsys.service.server import LOOP, reserve_port
 
 N_ITEMS = 10_000
 N_NEIGHBOURS = 50
@@ -245,13 +245,13 @@ class Echo:
 
 
 def serve_echo(port: int, answer: bytes) -> None:
-    """Serve the echo with the same settings as the service."""
+    """Serve the echo on the loop of the service."""
     from granian import Granian  # noqa: PLC0415
     from granian.constants import Interfaces  # noqa: PLC0415
     from granian.log import LogLevels  # noqa: PLC0415
 
     server = Granian(
-        "echo", port=port, interface=Interfaces.RSGI, websockets=False, log_level=LogLevels.warning
+        "echo", port=port, interface=Interfaces.RSGI, loop=LOOP, websockets=False, log_level=LogLevels.warning
     )
     server.serve(target_loader=lambda: Echo(answer), wrap_loader=False)
 

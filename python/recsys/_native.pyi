@@ -344,6 +344,38 @@ def frame_exposure(
 # ---- ranking ----
 
 @final
+class PlainReader:
+    """Reads the bodies of requests that ask for nothing special, in one pass.
+
+    ``None`` is the answer to anything else, and to what may be wrong in any way: unknown members, values out
+    of bounds, ids that may look personal, escaped text.
+    """
+
+    def __new__(cls, *, k: int, anchors: int, excluded: int, tags: int, user_id: int, label: int) -> Self:
+        """The bounds of the contract: the longest list, the most entries of each kind, the longest texts."""
+    def recommend(self, body: bytes) -> PlainRequest | None:
+        """Read a :class:`recsys.contracts.http.RecommendRequest`; it names a user."""
+    def similar(self, body: bytes) -> PlainRequest | None:
+        """Read a :class:`recsys.contracts.http.SimilarRequest`."""
+
+@final
+class PlainRequest:
+    """What such a body asks for."""
+
+    @property
+    def surface(self) -> str: ...
+    @property
+    def segment(self) -> str | None: ...
+    @property
+    def user(self) -> str | None:
+        """The id that stands for the user: the first one given."""
+    @property
+    def context(self) -> tuple[str | None, str | None, str | None] | None:
+        """Locale, device and country; ``None`` when none is given."""
+    @property
+    def k(self) -> int | None: ...
+
+@final
 class Source:
     """One signal in a mode: whose list is looked up, how its values are normalised, and its weight."""
 
@@ -455,6 +487,16 @@ class Plan:
 
         ``damping``, 0 to 1, multiplies the scores of ``seen`` items; ``None`` leaves them out, but for pins.
         """
+    def rank_plain(
+        self,
+        request: PlainRequest,
+        k: int,
+        now_ms: int,
+        user: str,
+        weights: tuple[float, float, float] | None = None,
+        /,
+    ) -> Ranked:
+        """As :meth:`rank`, for a request that was read natively; ``user`` is its key of signals."""
 
 @final
 class Ranked:
@@ -472,6 +514,22 @@ class Ranked:
         """
     def encode_exposed(self, before: bytes, after: bytes, *, first_rank: int = 1) -> bytes:
         """As :meth:`encode_items`, for :class:`recsys.contracts.records.ExposedItem`: without the scores."""
+    def answer(
+        self,
+        request_id: str,
+        user: str,
+        latency_s: float,
+        members: bytes,
+        *,
+        meta: bytes,
+        context: bytes,
+        warnings: bytes,
+    ) -> tuple[bytes, bytes]:
+        """The body of the response, and the line of the exposure at the current time, newline and all.
+
+        ``members`` are the JSON members with which ``meta`` and the context of the exposure both begin;
+        ``meta`` and ``context`` what follows in each, every member after a comma; ``warnings`` an array.
+        """
     @property
     def reasons(self) -> list[list[str]]:
         """Per item: names of the sources that gave it, ``pin:RULE``, ``boost:RULE``, ``fallback:RUNG``."""

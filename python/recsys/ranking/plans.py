@@ -35,6 +35,8 @@ class CompiledPlan(Struct, frozen=True):
     mode: Mode
     missing: tuple[SignalName, ...]
     ranking: Ranking
+    is_direct: bool
+    """Whether a ranking is served as it is, and nothing but the request makes it."""
 
 
 def compile_plan(
@@ -65,7 +67,10 @@ def compile_plan(
         mmr_lambda=ranking.mmr_lambda,
         mmr_pool=ranking.mmr_pool,
     )
-    return CompiledPlan(plan, mode, tuple(name for name in required if name not in signals), ranking)
+    missing = tuple(name for name in required if name not in signals)
+    is_direct = ranking.exploration is None and ranking.session_anchors is None
+    is_direct &= ranking.seen.action == "keep"
+    return CompiledPlan(plan, mode, missing, ranking, is_direct)
 
 
 def _build_source(

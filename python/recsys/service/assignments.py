@@ -32,9 +32,23 @@ def choose_treatment(
         assigned = None if arms is None else arms.of_variant(sent.id, sent.variant)
         rankers = (ranker,) if assigned is None or arms is None else arms.rankers(assigned, ranker)
         return make_treatment(sent, rankers, is_logged=True)
-    if arms is None or isinstance(body, SimilarRequest):
+    if isinstance(body, SimilarRequest):
+        arms = None
+    return treat_user(arms, ranker, user, segment, now, None if sent is None else sent.id)
+
+
+def treat_user(
+    arms: SurfaceArms | None,
+    ranker: Ranker,
+    user: str,
+    segment: str,
+    now: datetime,
+    experiment_id: str | None,
+) -> Treatment:
+    """Return how a user's request is ranked, by the arm that the user is assigned to, if to any."""
+    if arms is None:
         return Treatment(None, False, (ranker,))
-    assigned = arms.choose(user, segment, now, None if sent is None else sent.id)
+    assigned = arms.choose(user, segment, now, experiment_id)
     if assigned is None:
         return Treatment(None, False, (ranker,))
     return arms.treat(assigned, ranker)

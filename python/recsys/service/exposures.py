@@ -37,11 +37,12 @@ def _context_members(query: Query) -> bytes:
     if query.treatment.context_members:
         members += b"," + query.treatment.context_members
     if query.request.context != _NO_CONTEXT:
-        members += b"," + _ENCODER.encode(_told_by_caller(query.request.context))[1:-1]
+        members += b"," + _ENCODER.encode(told_by_caller(query.request.context))[1:-1]
     return members
 
 
-def _told_by_caller(context: Context) -> dict[str, str]:
+def told_by_caller(context: Context) -> dict[str, str]:
+    """Return what a caller said of a request, as the context of its exposure has it."""
     told: dict[str, str] = {}
     if context.locale is not None:
         told["locale"] = context.locale

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
 import msgspec
 
 from recsys._native import Pseudonyms
 from recsys.contracts.errors import ArtifactError, ServingError
-from recsys.contracts.http import RecommendRequest, SimilarRequest, ValidateResponse
+from recsys.contracts.http import ListWarning, RecommendRequest, SimilarRequest, ValidateResponse
 from recsys.contracts.problems import ProblemCode
 from recsys.control.principals import Principal
 from recsys.eventlog.seen import Sight
 from recsys.observability.metrics import ListKind, Metrics
-from recsys.service.assignments import encode_assignment
 from recsys.service.bodies import decode_body
 from recsys.service.composed_lists import ServedList
 from recsys.service.exposures import encode_exposure
 from recsys.service.list_bodies import encode_list, make_meta
+from recsys.service.list_log import ListLog, kind_of
 from recsys.service.list_ranking import RankedList, rank_list
 from recsys.service.pages import microseconds
+from recsys.service.plain_lists import PlainLists
 from recsys.service.problems import ProblemError
 from recsys.service.queries import Query, RequestT, make_query
 from recsys.service.state import State
@@ -39,14 +39,18 @@ class Lists:
         self._recommend = msgspec.json.Decoder(RecommendRequest)
         self._similar = msgspec.json.Decoder(SimilarRequest)
         self._pseudonyms: dict[bytes, Pseudonyms] = {}
+        self._list_log = ListLog(state, metrics)
+        self._plain = PlainLists(state, metrics, self._list_log, self._pseudonyms_of)
 
     def recommend(self, request: Request) -> Response:
         """Answer with the best items for a user."""
-        return self._answer("recommend", request, self._query(request, self._recommend))
+        plain = self._plain.recommend(request)
+        return plain or self._answer("recommend", request, self._query(request, self._recommend))
 
     def similar(self, request: Request) -> Response:
         """Answer with the best items beside one item."""
-        return self._answer("similar", request, self._query(request, self._similar))
+        plain = self._plain.similar(request)
+        return plain or self._answer("similar", request, self._query(request, self._similar))
 
     def validate(self, request: Request) -> Response:
         """Answer with the request as it would be ranked; nothing is ranked or logged."""
@@ -64,7 +68,7 @@ class Lists:
         """Return the response body that a tenant as given would send; nothing is logged or counted."""
         query = make_query(body, tenant, principal, self._pseudonyms_of(tenant.salt), request_id)
         made = rank_list(query, request_id, self._state.recent, self._state.seen)
-        warnings = list_warnings(query, made.plan, made.ranked)
+        warnings = _warnings_of(query, made)
         return encode_list(query, made, warnings, request_id)
 
     def _query(
@@ -107,7 +111,7 @@ class Lists:
         except Exception:
             metrics.count_failure()
             raise
-        warnings = list_warnings(query, made.plan, made.ranked)
+        warnings = _warnings_of(query, made)
         body = encode_list(query, made, warnings, request_id)
         self._log(request_id, started, query, made.served)
         if made.is_remembered:
@@ -126,27 +130,17 @@ class Lists:
 
     def _log(self, request_id: str, started: float, query: Query, served: ServedList | None) -> None:
         """Log the arm of a request and what it was served; ``None`` is an error."""
-        snapshot, treatment = query.snapshot, query.treatment
-        if not snapshot.config.flags.log_exposures:
-            return
-        is_whole = True
-        if treatment.told is not None and treatment.is_logged:
-            now = datetime.now(UTC)
-            is_whole = self._state.assignments.append_line(
-                encode_assignment(
-                    treatment.told, request_id, query.user, now, snapshot.tenant, snapshot.surface
-                )
-            )
-        is_whole &= self._state.exposures.append_line(encode_exposure(request_id, started, query, served))
-        if not is_whole:
-            self._metrics.exposure_failures.labels(snapshot.tenant).inc()
+        if query.snapshot.config.flags.log_exposures:
+            line = encode_exposure(request_id, started, query, served)
+            self._list_log.write(request_id, query.user, query.treatment, query.snapshot, line)
+
+
+def _warnings_of(query: Query, made: RankedList) -> list[ListWarning]:
+    is_restricted = bool(query.request.candidates.include_ids)
+    return list_warnings(query.warnings, made.plan, made.ranked, is_restricted=is_restricted)
 
 
 def _kind_of(query: Query, made: RankedList) -> ListKind:
-    length = len(made.served)
-    if not length:
-        return "empty"
     # Whoever pages through a list comes to its end.
-    if length < query.k and query.first_rank == 1:
-        return "short"
-    return "fallback" if made.ranked.rungs else "full"
+    k = query.k if query.first_rank == 1 else 1
+    return kind_of(len(made.served), k, is_refilled=bool(made.ranked.rungs))

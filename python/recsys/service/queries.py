@@ -13,6 +13,7 @@ from recsys.contracts.http import (
     DEFAULT_K,
     DEFAULT_SEGMENT,
     MAX_EXPLAINED_K,
+    Context,
     ListWarning,
     RecommendRequest,
     SimilarRequest,
@@ -78,8 +79,8 @@ def make_query(
     if config.flags.guard_pii:
         guard_ids(body)
     warnings = tenant.warnings_of(body.surface)
-    segment = body.segment or _derive_segment(body, config, warnings)
-    k = _choose_k(body, config, warnings)
+    segment = body.segment or choose_segment(body.context, config, warnings)
+    k = choose_k(body.k, config, warnings)
     if options.explain != "none" and k > MAX_EXPLAINED_K:
         raise ProblemError(
             ProblemCode.EXPLAIN_TOO_LARGE, f"k is {k}; a list is explained up to k {MAX_EXPLAINED_K}"
@@ -135,10 +136,8 @@ def _check_still_served(
         )
 
 
-def _derive_segment(
-    body: RecommendRequest | SimilarRequest, config: TenantConfig, warnings: list[ListWarning]
-) -> str:
-    context = body.context
+def choose_segment(context: Context, config: TenantConfig, warnings: list[ListWarning]) -> str:
+    """Return the segment of a request that names none; a default is told in ``warnings``."""
     if config.segmentation:
         derived = derive_segment(
             config, locale=context.locale, country=context.country, device=context.device
@@ -149,14 +148,13 @@ def _derive_segment(
     return DEFAULT_SEGMENT
 
 
-def _choose_k(
-    body: RecommendRequest | SimilarRequest, config: TenantConfig, warnings: list[ListWarning]
-) -> int:
+def choose_k(k: int | None, config: TenantConfig, warnings: list[ListWarning]) -> int:
+    """Return the length of a list, the default for ``None``; raises 400 for more than the limit."""
     max_k = config.limits.max_k
-    if body.k is None:
+    if k is None:
         k = min(DEFAULT_K, max_k)
         warnings.append(ListWarning("DEFAULT_APPLIED", f"k: {k}"))
         return k
-    if body.k > max_k:
-        raise ProblemError(ProblemCode.INVALID_REQUEST, f"k is {body.k}; this tenant has at most {max_k}")
-    return body.k
+    if k > max_k:
+        raise ProblemError(ProblemCode.INVALID_REQUEST, f"k is {k}; this tenant has at most {max_k}")
+    return k

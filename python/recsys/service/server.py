@@ -12,12 +12,13 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from functools import partial
+from importlib.util import find_spec
 from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
-from granian.constants import Interfaces
+from granian.constants import Interfaces, Loops
 from granian.log import LogLevels
 from granian.server.mp import MPServer
 
@@ -33,6 +34,11 @@ from recsys.service.worker import METRICS_VARIABLE, make_app
 
 if TYPE_CHECKING:
     from recsys.service.app import App
+
+LOOP = Loops.asyncio if find_spec("uvloop") is None else Loops.uvloop
+"""Named, as granian would take whatever loop it finds."""
+HEAP_PAGES = ("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1")
+"""Lets the heap of a worker lie on huge pages where there are such: a request touches many small objects."""
 
 _STOP_TIMEOUT_S = 10
 _FOLDERS = ("logs/exposures", "logs/outcomes", "logs/assignments", "control", "cache")
@@ -68,6 +74,7 @@ def serve(settings: ServeSettings, announce: Announce, warn: Announce) -> None:
     shutil.rmtree(metrics_dir, ignore_errors=True)
     _make_folder(metrics_dir)
     os.environ[METRICS_VARIABLE] = str(metrics_dir)
+    os.environ.setdefault(*HEAP_PAGES)
     # A forked worker would inherit threads in the middle of something, and an open store.
     multiprocessing.set_start_method("spawn", force=True)
     stopping = multiprocessing.Event()
@@ -99,6 +106,7 @@ class _Server(MPServer):
             address=host,
             port=port,
             interface=Interfaces.RSGI,
+            loop=LOOP,
             workers=workers,
             websockets=False,
             log_level=LogLevels.warning,

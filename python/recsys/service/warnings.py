@@ -5,17 +5,21 @@ from __future__ import annotations
 from recsys._native import Ranked
 from recsys.contracts.http import ListWarning
 from recsys.ranking.plans import CompiledPlan
-from recsys.service.queries import Query
 
 _CONSTRAINTS = ("required_tags", "forbidden_tags", "max_per_tag")
 _INELIGIBLE = ("not_included", "unavailable", "expired", "excluded", "blocked", "seen")
 
 
-def list_warnings(query: Query, plan: CompiledPlan, ranked: Ranked) -> list[ListWarning]:
-    """Return the warnings about ``ranked``, after those about the request itself."""
-    warnings = list(query.warnings)
-    if ranked.is_plain and not plan.missing and not query.request.candidates.include_ids:
-        return warnings
+def list_warnings(
+    told: list[ListWarning], plan: CompiledPlan, ranked: Ranked, *, is_restricted: bool
+) -> list[ListWarning]:
+    """Return the warnings about ``ranked`` after those ``told`` about the request itself.
+
+    ``is_restricted`` says that the request has an allow-list.
+    """
+    if ranked.is_plain and not plan.missing and not is_restricted:
+        return told
+    warnings = list(told)
     warnings += (ListWarning("SIGNAL_UNAVAILABLE", f"{name}: no artifact") for name in plan.missing)
     for name, asked, found in ranked.source_keys:
         if asked and not found:
@@ -26,12 +30,12 @@ def list_warnings(query: Query, plan: CompiledPlan, ranked: Ranked) -> list[List
     dropped = [f"{name}: {filtered[name]}" for name in _CONSTRAINTS if filtered.get(name)]
     if dropped:
         warnings.append(ListWarning("CONSTRAINTS_FILTERED", "dropped by " + ", ".join(dropped)))
-    elif not ranked.item_ids and not query.request.candidates.include_ids:
+    elif not ranked.item_ids and not is_restricted:
         counts = [f"{name}: {count}" for name, count in filtered.items() if count]
         detail = ", ".join(counts) or "no signal gives one that passes"
         warnings.append(ListWarning("CONSTRAINTS_FILTERED", f"no item may be returned: {detail}"))
     warnings += (ListWarning("RULE_PIN_INJECTED", item_id) for item_id in ranked.pins_injected)
-    if query.request.candidates.include_ids:
+    if is_restricted:
         warnings += _include_warnings(ranked)
     warnings += (ListWarning("FALLBACK_USED", rung) for rung in ranked.rungs)
     return warnings

@@ -11,8 +11,8 @@ pub struct Frame<'a> {
     pub user: &'a str,
     /// When the list was served, in Unix microseconds from 0 to the end of the year 9999.
     pub at_us: u64,
-    /// The members of the context as JSON, without its braces.
-    pub context: &'a [u8],
+    /// The members of the context as JSON, without its braces, in pieces.
+    pub context: &'a [&'a [u8]],
     /// How long the list took.
     pub latency_ms: f64,
     /// Whether it could not be made.
@@ -20,34 +20,33 @@ pub struct Frame<'a> {
 }
 
 impl Frame<'_> {
-    /// The line up to its items.
-    pub fn before(&self) -> Vec<u8> {
-        let mut line = Vec::with_capacity(160 + self.request_id.len());
+    /// Appends the line up to its items.
+    pub fn push_before(&self, line: &mut Vec<u8>) {
         line.extend_from_slice(b"{\"request_id\":");
-        push_json(self.request_id, &mut line);
+        push_json(self.request_id, line);
         line.extend_from_slice(b",\"user_id\":");
-        push_json(self.user, &mut line);
+        push_json(self.user, line);
         line.extend_from_slice(b",\"ts\":\"");
-        time::write(self.at_us, &mut line);
+        time::write(self.at_us, line);
         line.extend_from_slice(b"\",\"items\":");
-        line
     }
 
-    /// The line after its items, and its end.
-    pub fn after(&self) -> Vec<u8> {
-        let mut line = Vec::with_capacity(64 + self.context.len());
+    /// Appends the line after its items, and its end.
+    pub fn push_after(&self, line: &mut Vec<u8>) {
         line.extend_from_slice(b",\"context\":{");
-        line.extend_from_slice(self.context);
+        for members in self.context {
+            line.extend_from_slice(members);
+        }
         line.extend_from_slice(b"},\"latency_ms\":");
         line.extend_from_slice(ryu::Buffer::new().format(self.latency_ms).as_bytes());
         line.extend_from_slice(b",\"error\":");
         line.extend_from_slice(if self.is_error { b"true" } else { b"false" });
         line.extend_from_slice(b"}\n");
-        line
     }
 }
 
-fn push_json(text: &str, out: &mut Vec<u8>) {
+/// Appends a text as JSON.
+pub(crate) fn push_json(text: &str, out: &mut Vec<u8>) {
     // A vector takes every byte, and any text can be encoded.
     let _: Result<(), serde_json::Error> = serde_json::to_writer(out, text);
 }

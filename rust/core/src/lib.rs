@@ -13,13 +13,16 @@ compile_error!(
 #[cfg(not(target_pointer_width = "64"))]
 compile_error!("offsets are 64 bits wide; a narrower target could not address what they point at");
 
+pub mod answer;
 pub mod builders;
 pub mod catalog;
+mod cursor;
 pub mod error;
 pub mod eventlog;
 pub mod exposure;
 pub mod format;
 pub mod mapping;
+pub mod plain_request;
 pub mod pseudonym;
 pub mod rank;
 pub mod sessions;

@@ -25,12 +25,12 @@ fn frame_exposure<'py>(
         request_id,
         user,
         at_us,
-        context,
+        context: &[context],
         latency_ms,
         is_error,
     };
-    (
-        PyBytes::new(py, &frame.before()),
-        PyBytes::new(py, &frame.after()),
-    )
+    let (mut before, mut after) = (Vec::with_capacity(256), Vec::with_capacity(512));
+    frame.push_before(&mut before);
+    frame.push_after(&mut after);
+    (PyBytes::new(py, &before), PyBytes::new(py, &after))
 }

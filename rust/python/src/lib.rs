@@ -7,6 +7,7 @@ mod columns;
 mod exposure;
 mod guard;
 mod kinds;
+mod plain_request;
 mod plan;
 mod pseudonym;
 mod rank;
@@ -29,6 +30,7 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     scan::register(m)?;
     session_knn::register(m)?;
     session_seq::register(m)?;
+    plain_request::register(m)?;
     plan::register(m)?;
     pseudonym::register(m)?;
     append::register(m)?;

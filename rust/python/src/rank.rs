@@ -9,6 +9,7 @@ use recsys_core::rank::{Diversity, Plan, Request, Rules};
 
 use crate::catalog::PyCatalog;
 use crate::guard::{run, serve};
+use crate::plain_request::PyPlainRequest;
 use crate::plan::{PyRules, PyRung, PySource};
 use crate::ranked::Ranked;
 
@@ -113,6 +114,27 @@ impl PyPlan {
             plan: Arc::clone(&self.inner),
             ranked,
             damping,
+        })
+    }
+
+    /// As `rank`, for a request that was read natively.
+    #[pyo3(signature = (request, k, now_ms, user, weights=None, /))]
+    fn rank_plain(
+        &self,
+        py: Python<'_>,
+        request: &PyPlainRequest,
+        k: usize,
+        now_ms: i64,
+        user: &str,
+        weights: Option<(f64, f64, f64)>,
+    ) -> PyResult<Ranked> {
+        let mut ranking = request.inner.ranking(k, now_ms, user);
+        ranking.weights = weights.map(|(pop, cooc, emb)| [pop, cooc, emb]);
+        let ranked = serve(py, ranking.is_brief(), || self.inner.rank(&ranking))?;
+        Ok(Ranked {
+            plan: Arc::clone(&self.inner),
+            ranked,
+            damping: None,
         })
     }
 }

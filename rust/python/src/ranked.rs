@@ -2,10 +2,12 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use recsys_core::Ordinal;
+use recsys_core::answer::Answer;
 use recsys_core::rank::{self as core, Drop, RankedItem};
 
 use crate::guard;
@@ -58,6 +60,40 @@ impl Ranked {
         first_rank: usize,
     ) -> PyResult<Bound<'py, PyBytes>> {
         self.encode(py, before, after, first_rank, false)
+    }
+
+    /// The response body, and the line of the exposure.
+    #[pyo3(signature = (request_id, user, latency_s, members, *, meta, context, warnings))]
+    #[allow(clippy::too_many_arguments)] // The parts of an answer, by name.
+    fn answer<'py>(
+        &self,
+        py: Python<'py>,
+        request_id: &str,
+        user: &str,
+        latency_s: f64,
+        members: &[u8],
+        meta: &[u8],
+        context: &[u8],
+        warnings: &[u8],
+    ) -> PyResult<(Bound<'py, PyBytes>, Bound<'py, PyBytes>)> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let answer = Answer {
+            request_id,
+            user,
+            // A clock before 1970 is told as 1970.
+            at_us: now.map_or(0, |now| now.as_micros() as u64),
+            latency_ms: (latency_s * 1e6).round() / 1e3,
+            members,
+            meta,
+            context,
+            warnings,
+        };
+        let catalog = self.plan.catalog();
+        let (body, line) = guard::held(|| {
+            let body = answer.body(&self.ranked, catalog)?;
+            Ok((body, answer.exposure(&self.ranked, catalog)?))
+        })?;
+        Ok((PyBytes::new(py, &body), PyBytes::new(py, &line)))
     }
 
     #[getter]

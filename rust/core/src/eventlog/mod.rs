@@ -9,7 +9,6 @@
 //! are compared over a whole log, 64 where within one request); contexts, of which a log has few different ones,
 //! are given once each, under the hash that the rows name.
 
-mod cursor;
 mod plain;
 mod record;
 mod rows;

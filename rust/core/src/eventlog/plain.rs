@@ -3,8 +3,8 @@
 //! A reader of all of JSON takes most of the time of a scan, and logs hardly ever need one. What is read here is read
 //! the same by [`super::shape::parse_any`]; whatever else a line may be is left to it.
 
-use super::cursor::Cursor;
 use super::shape::{Assignment, Exposure, Item, Keyed, Object, Outcome, RankList, Text};
+use crate::cursor::Cursor;
 
 /// Items and context keys that most records do not exceed.
 const USUAL: usize = 16;

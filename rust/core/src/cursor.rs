@@ -1,7 +1,7 @@
-//! The tokens of a line of JSON that is plainly written.
+//! The tokens of a text of JSON that is plainly written.
 //!
 //! Every method answers `None` for what it does not know (escapes, numbers beyond what is exact, text that is no JSON),
-//! which leaves the line to a reader that knows all of JSON.
+//! which leaves the text to a reader that knows all of JSON.
 
 use std::borrow::Cow;
 
@@ -10,8 +10,8 @@ const HIGH: u64 = 0x8080_8080_8080_8080;
 /// Digits of an integer that is exact as a float.
 const EXACT_DIGITS: usize = 15;
 
-/// A place in a line.
-pub(super) struct Cursor<'a> {
+/// A place in a text.
+pub(crate) struct Cursor<'a> {
     text: &'a str,
     at: usize,
 }

@@ -1,0 +1,137 @@
+"""Lists that are asked for plainly: read, ranked and encoded natively, with only the choices made here.
+
+Nearly every request is one. What asks for more (reasons, pages, an allow-list), is treated further (drawn,
+interleaved, damped) or goes wrong is left to :class:`recsys.service.lists.Lists`, which answers a plain
+request with the same bytes.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import msgspec
+
+from recsys._native import PlainReader, PlainRequest, Pseudonyms
+from recsys.contracts.config import Mode
+from recsys.contracts.errors import ArtifactError, ServingError
+from recsys.contracts.http import (
+    MAX_ANCHORS,
+    MAX_CANDIDATES,
+    MAX_CONTEXT_VALUE,
+    MAX_K,
+    MAX_TAGS,
+    MAX_USER_ID,
+    Context,
+)
+from recsys.observability.metrics import Metrics
+from recsys.service.arms import Ranker, Treatment
+from recsys.service.assignments import treat_user
+from recsys.service.bodies import require_json
+from recsys.service.exposures import told_by_caller
+from recsys.service.list_log import ListLog, kind_of
+from recsys.service.queries import choose_k, choose_segment
+from recsys.service.state import State
+from recsys.service.tenants import ServedTenant
+from recsys.service.transport import Request, Response
+from recsys.service.warnings import list_warnings
+
+_ENCODER = msgspec.json.Encoder()
+_NO_CONTEXT = Context()
+
+
+class PlainLists:
+    """Answers the plain ones of the requests to ``/v1/recommend`` and ``/v1/similar``."""
+
+    def __init__(
+        self, state: State, metrics: Metrics, log: ListLog, pseudonyms_of: Callable[[bytes], Pseudonyms]
+    ) -> None:
+        self._state = state
+        self._metrics = metrics
+        self._log = log
+        self._pseudonyms_of = pseudonyms_of
+        self._reader = PlainReader(
+            k=MAX_K,
+            anchors=MAX_ANCHORS,
+            excluded=MAX_CANDIDATES,
+            tags=MAX_TAGS,
+            user_id=MAX_USER_ID,
+            label=MAX_CONTEXT_VALUE,
+        )
+
+    def recommend(self, request: Request) -> Response | None:
+        """Return the answer, or ``None`` for a request that is not plain."""
+        tenant = self._state.tenants.get(request.principal.tenant_id)
+        if tenant is None:
+            return None
+        require_json(request.headers)
+        plain = self._reader.recommend(request.body)
+        return None if plain is None else self._answer("recommend", request, tenant, plain, None)
+
+    def similar(self, request: Request) -> Response | None:
+        """Return the answer, or ``None`` for a request that is not plain."""
+        tenant = self._state.tenants.get(request.principal.tenant_id)
+        if tenant is None:
+            return None
+        require_json(request.headers)
+        plain = self._reader.similar(request.body)
+        return None if plain is None else self._answer("similar", request, tenant, plain, "cooc")
+
+    def _answer(
+        self, endpoint: str, request: Request, tenant: ServedTenant, plain: PlainRequest, mode: Mode | None
+    ) -> Response | None:
+        snapshot = tenant.snapshots.get(plain.surface)
+        if snapshot is None:
+            return None
+        warnings = tenant.warnings_of(snapshot.surface)
+        context = _NO_CONTEXT if plain.context is None else Context(*plain.context)
+        segment = plain.segment or choose_segment(context, snapshot.config, warnings)
+        k = choose_k(plain.k, snapshot.config, warnings)
+        request_id, now = request.request_id, datetime.now(UTC)
+        user = self._pseudonyms_of(tenant.salt).of(plain.user or request_id)
+        ranker = Ranker(snapshot, mode)
+        arms = tenant.experiments.get(snapshot.surface) if tenant.experiments and plain.user else None
+        treatment = treat_user(arms, ranker, user, segment, now, None)
+        if len(treatment.rankers) > 1 or treatment.rankers[0].exploration is not None:
+            return None
+        ranker = treatment.rankers[0]
+        snapshot = ranker.snapshot
+        plan = snapshot.plan(segment, now, ranker.mode)
+        if not plan.is_direct:
+            return None
+        try:
+            ranked = plan.plan.rank_plain(plain, k, int(now.timestamp() * 1000), user, ranker.weights)
+        except (ArtifactError, ServingError):
+            return None  # to be met again, and told, where every failure is
+        warnings = list_warnings(warnings, plan, ranked, is_restricted=False)
+        provenance = snapshot.provenance
+        body, line = ranked.answer(
+            request_id,
+            user,
+            time.perf_counter() - request.started,
+            provenance.members(segment),
+            meta=_meta_members(treatment) + provenance.fresh_member,
+            context=provenance.fresh_member + _context_members(treatment, context),
+            warnings=_ENCODER.encode(warnings) if warnings else b"[]",
+        )
+        if snapshot.config.flags.log_exposures:
+            self._log.write(request_id, user, treatment, snapshot, line)
+        self._metrics.of_surface(endpoint, snapshot.tenant, snapshot.surface).count_list(
+            kind_of(len(ranked), k, is_refilled=bool(warnings) and bool(ranked.rungs)),
+            time.perf_counter() - request.started,
+        )
+        for warning in warnings:
+            self._metrics.count_warning(warning.code)
+        return Response(200, body)
+
+
+def _meta_members(treatment: Treatment) -> bytes:
+    return b"" if treatment.told is None else b',"experiment":' + treatment.told_json
+
+
+def _context_members(treatment: Treatment, context: Context) -> bytes:
+    members = b"," + treatment.context_members if treatment.context_members else b""
+    if context is not _NO_CONTEXT:
+        members += b"," + _ENCODER.encode(told_by_caller(context))[1:-1]
+    return members
