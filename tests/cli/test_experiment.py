@@ -105,3 +105,21 @@ def test_a_wrong_field_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[st
     file.write_text(json.dumps(DRAFT | {"arms": [{"name": "a", "weight": -1}]}))
     assert run(["experiment", "create", str(file), "--tenant", "demo", *data]) == 1
     assert "experiments[0].arms[0].weight" in capsys.readouterr().err
+
+
+def test_a_guard_of_a_timer_has_nothing_to_do_before_the_experiment_runs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    where = ["--tenant", "demo", "--data-dir", str(tmp_path)]
+    run(["tenant", "create", "demo", *where[2:]])
+    file = tmp_path / "experiment.json"
+    file.write_text(json.dumps(DRAFT))
+    run(["experiment", "create", str(file), *where])
+    capsys.readouterr()
+    assert run(["experiment", "guard", "home-mode", *where]) == 1
+    assert capsys.readouterr().err == "error: experiment 'home-mode' is not running\n"
+    assert run(["experiment", "guard", "home-mode", "--if-running", *where]) == 0
+    assert capsys.readouterr().out == "not running\n"
+    assert run(["experiment", "guard", "home-mode", "--if-running", "--json", *where]) == 0
+    assert json.loads(capsys.readouterr().out) == {"rolled_back": False, "requests": {}}
+    assert run(["experiment", "guard", "other", "--if-running", *where]) == 1

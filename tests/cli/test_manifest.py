@@ -156,3 +156,13 @@ def test_releases_can_be_looked_at_without_the_audit_trail(
     printed_out = capsys.readouterr()
     assert version in printed_out.out
     assert "whether the audit trail has all releases is not known" in printed_out.err
+
+
+def test_the_registry_is_that_of_the_environment_as_for_the_service(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    elsewhere = Path("elsewhere").absolute()
+    release = publish(open_registry(elsewhere), "a")
+    monkeypatch.setenv("RECSYS_REGISTRY", str(elsewhere))
+    assert run(["manifest", "list", *OF, "--json"]) == 0
+    assert printed(capsys)["current"] == release.version

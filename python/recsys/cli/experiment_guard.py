@@ -29,6 +29,9 @@ def guard(
     limit: Annotated[
         float | None, Parameter(name="--for", help="Seconds to watch; else while it runs.")
     ] = None,
+    if_running: Annotated[
+        bool, Parameter(negative="", help="Exit with 0 at once when it is not running, as for a timer.")
+    ] = False,
     at: RegistryOptions = IN_DATA_FOLDER,
     json: JsonFlag = False,
 ) -> int:
@@ -43,6 +46,9 @@ def guard(
     until = None if limit is None else time.monotonic() + limit
     with control_plane(at.where) as plane:
         watched = _running(plane, tenant, experiment)
+        if watched is None and if_running:
+            print_json({"rolled_back": False, "requests": {}}) if json else print("not running")
+            return OK
         if watched is None:
             raise RecsysError(f"experiment {experiment!r} is not running")
         watch, tail = (

@@ -28,7 +28,10 @@ class RegistryOptions:
 
     registry: Annotated[
         str | None,
-        Parameter(help="A folder, file:// or s3://bucket/prefix (default: registry/ in the data folder)."),
+        Parameter(
+            help="A folder, file:// or s3://bucket/prefix (default: registry/ in the data folder).",
+            env_var="RECSYS_REGISTRY",
+        ),
     ] = None
     where: Where = WHERE
 
