@@ -55,6 +55,33 @@ def test_every_service_runs_a_command_that_takes_these_options(unit: Path) -> No
     assert set(re.findall(r"--[a-z-]+", found[2])) <= set(re.findall(r"--[a-z-]+", help_text))
 
 
+def test_the_nightly_pipeline_takes_more_options_from_its_variables() -> None:
+    found = re.search(
+        r"^ExecStart=/bin/sh -c '(.+)'$", (UNITS / "recsys-pipeline.service").read_text(), re.MULTILINE
+    )
+    assert found is not None
+    command = found[1].replace("%%", "%").replace("exec /opt/recsys/bin/recsys", r"printf '%s\n'")
+    variables = {
+        "RECSYS_TENANT": "shop",
+        "RECSYS_SURFACE": "home",
+        "RECSYS_CATALOG": "/data/all items.csv",
+        "RECSYS_INTERACTIONS": "s3://shop/rows/",
+        "RECSYS_DAYS": "7",
+        "RECSYS_OPTIONS": "--map item_id=sku --map session_id=visit",
+    }
+    arguments = printed(
+        "/usr/bin/env", *(f"{name}={value}" for name, value in variables.items()), "sh", "-c", command
+    )
+    assert arguments.split("\n")[-6:-1] == [
+        "--incremental",
+        "--map",
+        "item_id=sku",
+        "--map",
+        "session_id=visit",
+    ]
+    assert "/data/all items.csv" in arguments.split("\n")
+
+
 @pytest.mark.parametrize(
     "path",
     [
