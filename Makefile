@@ -183,6 +183,17 @@ package: setup .venv/.package-tools ## Build wheel, sdist and bills of materials
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/maturin build --release --locked --sdist --quiet --out dist
 	.ci/check-package $(PYTHON)
 
+ENGINE ?= podman
+IMAGE ?= recsys
+# More options of a build and of a run, where this host needs some.
+BUILD_OPTIONS ?=
+RUN_OPTIONS ?=
+
+.PHONY: image
+image: ## Build the container image, run it as production does, and check it. Needs podman or docker
+	$(ENGINE) build $(BUILD_OPTIONS) --file deploy/container/Containerfile --tag $(IMAGE) .
+	ENGINE="$(ENGINE)" RUN_OPTIONS="$(RUN_OPTIONS)" .ci/check-image $(IMAGE)
+
 .PHONY: clean
 clean: ## Remove what was built; keeps ./data
 	rm -rf .venv target dist site pilot-run rust/fuzz/target .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks

@@ -106,7 +106,7 @@ def test_the_container_file_is_sound() -> None:
 def test_the_image_runs_as_nobody_and_has_the_extras_that_the_chart_needs() -> None:
     text = CONTAINERFILE.read_text()
     assert re.search(r"^USER 10001:10001$", text, re.MULTILINE)
-    found = re.search(r"'\.\[([a-z,-]+)\]'", text)
+    found = re.search(r"^ARG EXTRAS=([a-z,-]+)$", text, re.MULTILINE)
     assert found is not None
     installed = set(found[1].split(","))
     # A store in PostgreSQL, a registry in an object store, tokens, traces, reports, doctor and drills.

@@ -14,6 +14,7 @@ import pyarrow as pa
 from msgspec.structs import replace
 
 from recsys.contracts.errors import EvaluationError
+from recsys.evaluation.database import open_database
 from recsys.evaluation.experiment_guardrails import guard, guardrail_metrics
 from recsys.evaluation.experiment_metrics import (
     adjust,
@@ -39,8 +40,7 @@ def analyse(requests: pa.Table, plan: Plan) -> ExperimentResult:
     """Return the analysis; ``EvaluationError`` names the arm, column or metric that is missing or cannot be
     computed.
     """
-    with duckdb.connect(":memory:") as connection:
-        connection.execute("SET TimeZone = 'UTC'")
+    with open_database() as connection:
         connection.register("requests", requests)
         return analyse_joined(connection, plan)
 

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from recsys.evaluation.database import open_database
 from recsys.evaluation.log_blocks import DamagedFileError
 
 _BATCH_ROWS = 32_768
@@ -23,8 +24,7 @@ def read_rows(path: Path) -> Iterator[tuple[bytes, pa.RecordBatch]]:
     throughout, as a line leaves out a key. Raises DamagedFileError with kind ``corrupt_file``.
     """
     # A connection of its own: it keeps the order of rows, and runs while the caller's is at work.
-    with duckdb.connect(":memory:") as connection:
-        connection.execute("SET TimeZone = 'UTC'")
+    with open_database() as connection:
         connection.execute("SET threads = 1")
         try:
             with pq.ParquetFile(path) as parquet:

@@ -13,6 +13,7 @@ from pathlib import Path
 import duckdb
 
 from recsys.contracts.errors import EvaluationError
+from recsys.evaluation.database import open_database
 
 ENDINGS = (".jsonl", ".jsonl.gz", ".jsonl.zst", ".parquet")
 DEFAULT_MEMORY = "1GB"
@@ -27,7 +28,7 @@ def connect(memory: str = DEFAULT_MEMORY, threads: int | None = None) -> Iterato
     """
     with (
         tempfile.TemporaryDirectory(prefix="recsys-eval-") as spill,
-        duckdb.connect(str(Path(spill) / "logs.duckdb")) as connection,
+        open_database(Path(spill) / "logs.duckdb") as connection,
     ):
         try:
             connection.execute("SET memory_limit = ?", [memory])
@@ -35,7 +36,6 @@ def connect(memory: str = DEFAULT_MEMORY, threads: int | None = None) -> Iterato
             raise EvaluationError(f"--memory: {memory!r} is not a size such as 2GB") from error
         connection.execute("SET temp_directory = ?", [spill])
         connection.execute("SET preserve_insertion_order = false")
-        connection.execute("SET TimeZone = 'UTC'")
         if threads is not None:
             connection.execute("SET threads = ?", [threads])
         yield connection
