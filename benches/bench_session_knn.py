@@ -218,7 +218,7 @@ def bench_http(folder: Path, requests: list[list[int]], seconds: int) -> bool:
         bodies = [_body(one[: setting.last_items]) for one in requests]
         (folder / "bodies.jsonl").write_text("\n".join(bodies) + "\n")
         (folder / "post.lua").write_text(SCRIPT % json.dumps(str(folder / "bodies.jsonl")))
-        with running_recsys(folder, workers=WORKERS) as url:
+        with running_recsys(folder, "--pin-workers", workers=WORKERS) as url:
             _load(folder, url, 2)
             rate, p50, p90, p99 = _load(folder, url, seconds)
         here = rate >= setting.requests_per_s and p90 <= setting.p90_ms

@@ -7,13 +7,17 @@ import signal
 import subprocess
 import threading
 import time
+from contextlib import suppress
 
 import psutil
 import pytest
 from tests.service.conftest import write_tenant
 from tests.service.processes import JSON_HEADERS, RECSYS, Server, serving
 
+from recsys.contracts.errors import UsageError
 from recsys.control.plane import ControlPlane
+from recsys.service.loading import Sources
+from recsys.service.settings import ServeSettings
 
 BODY = {"surface": "home", "segment": "default", "k": 10, "user": {"user_id": "u"}}
 BLOCK = {"rule_id": "b", "action": "BLOCK", "target_type": "ITEM"}
@@ -167,6 +171,38 @@ def test_workers_do_not_outlive_a_parent_that_was_killed(tmp_path):
         workers = psutil.Process(server.process.pid).children(recursive=True)
         server.process.kill()
         assert psutil.wait_procs(workers, timeout=15)[1] == []
+
+
+@pytest.mark.slow
+def test_pinned_workers_have_a_core_each_and_one_that_died_leaves_it_to_the_next(tmp_path):
+    write_tenant(tmp_path)
+
+    def pinned() -> dict[int, int]:
+        """Workers by core."""
+        found = {}
+        for worker in psutil.Process(server.process.pid).children():
+            with suppress(psutil.NoSuchProcess):
+                if len(cores := worker.cpu_affinity()) == 1:
+                    found[cores[0]] = worker.pid
+        return found
+
+    n_workers = min(2, len(os.sched_getaffinity(0)))
+    with serving(tmp_path, "--dev", "--workers", str(n_workers), "--pin-workers") as server:
+        before = pinned()
+        assert len(before) == n_workers
+        core, worker = next(iter(before.items()))
+        os.kill(worker, signal.SIGKILL)
+        deadline = time.monotonic() + 30
+        while pinned().get(core) in (None, worker):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        assert server.ask("POST", "/v1/recommend", BODY)[0] == 200
+
+
+def test_more_pinned_workers_than_cores_are_refused(tmp_path):
+    settings = ServeSettings(sources=Sources(tmp_path), workers=257, pins_workers=True)
+    with pytest.raises(UsageError, match="--pin-workers: 257 workers need as many cores"):
+        settings.check()
 
 
 @pytest.mark.slow

@@ -32,6 +32,7 @@ def serve(
     store: Annotated[str | None, Parameter(env_var="RECSYS_STORE")] = None,
     registry: Annotated[str | None, Parameter(env_var="RECSYS_REGISTRY")] = None,
     workers: Annotated[int, Parameter(env_var="RECSYS_WORKERS", validator=Number(gte=1, lte=256))] = 1,
+    pin_workers: Annotated[bool, Parameter(env_var="RECSYS_PIN_WORKERS", negative="")] = False,
     max_pending: Annotated[
         int, Parameter(env_var="RECSYS_MAX_PENDING", validator=Number(gte=1, lte=1_000_000))
     ] = 256,
@@ -72,6 +73,8 @@ def serve(
         Where releases are: a folder, or s3://bucket/prefix.
     workers
         Worker processes; they share the pages of the artifacts.
+    pin_workers
+        Keep each worker on a core of its own (Linux); for a host, or a set of cores, that does nothing else.
     max_pending
         Requests that a worker takes on at once; it answers 503 beyond that.
     drain
@@ -120,6 +123,7 @@ def serve(
         admin_host=admin_host,
         admin_port=admin_port,
         workers=workers,
+        pins_workers=pin_workers,
         max_pending=max_pending,
         drain_s=(0.0 if dev else 2.0) if drain is None else drain,
         tokens=tokens,

@@ -25,6 +25,7 @@ from granian.server.mp import MPServer
 from recsys.contracts.errors import RecsysError
 from recsys.observability.logs import configure_logs
 from recsys.service.background import start_background_work
+from recsys.service.cores import take_core
 from recsys.service.examples import example_requests
 from recsys.service.loading import load_state
 from recsys.service.settings import ServedRoutes, ServeSettings
@@ -148,6 +149,8 @@ def _serve_admin(settings: ServeSettings, stopping: Event) -> None:
 def _load_app(settings: ServeSettings, routes: ServedRoutes, stopping: Event) -> App:
     """Build the application in its worker, which stops on the word of its parent alone."""
     _leave_group(signal.SIGTERM)
+    if settings.pins_workers and routes != "admin":
+        take_core(Path(os.environ[METRICS_VARIABLE]))
     return make_app(settings, routes, stopping)
 
 

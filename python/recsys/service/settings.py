@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from recsys.contracts.errors import UsageError
 from recsys.service.admission import DEFAULT_MAX_PENDING
+from recsys.service.cores import check_cores
 from recsys.service.loading import Sources
 
 DEFAULT_TENANT = "demo"
@@ -43,6 +44,7 @@ class ServeSettings(Struct, frozen=True, kw_only=True):
     admin_host: str = "127.0.0.1"
     admin_port: int | None = None
     workers: int = 1
+    pins_workers: bool = False
     max_pending: int = DEFAULT_MAX_PENDING
     drain_s: float = 0.0
     tokens: TokenSettings | None = None
@@ -51,6 +53,8 @@ class ServeSettings(Struct, frozen=True, kw_only=True):
 
     def check(self) -> None:
         """Raise :class:`UsageError` naming the option that cannot be used."""
+        if self.pins_workers:
+            check_cores(self.workers)
         if self.is_development:
             for option, host in (("--host", self.host), ("--admin-host", self.admin_host)):
                 require_loopback(host, option)
