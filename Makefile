@@ -135,6 +135,10 @@ soak: setup ## Load a service at half of its capacity for SOAK_MINUTES while rel
 drills: test-setup ## Run every drill and rollback, and write the times into docs/runbooks/README.md
 	$(BIN)/python tests/docs/measured_times.py
 
+.PHONY: pictures
+pictures: test-setup ## Take the pictures of the docs anew, of what `make pilot` left
+	$(BIN)/python tests/docs/pictures.py pilot-run
+
 .PHONY: kills
 kills: test-setup ## Kill -9 writers of store, logs and registry KILLS times each: nothing acknowledged is lost
 	RECSYS_TEST_KILLS=$(KILLS) $(BIN)/python -m pytest --quiet tests/control/test_faults.py tests/erasure/test_live.py \

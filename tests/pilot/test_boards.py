@@ -27,7 +27,7 @@ from recsys.pilot.evidence_files import (
 from recsys.pilot.facts import Documents, Facts, Logs, Probe, Release, gather_facts
 from recsys.pilot.phases import fast_path_groups, phase_groups
 from recsys.pilot.readiness import readiness_groups
-from recsys.pilot.requirements import Board, make_board
+from recsys.pilot.requirements import Board, counted, make_board
 from recsys.pilot.ship_checklist import ship_groups
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -230,3 +230,7 @@ def test_page_escapes_what_people_wrote() -> None:
     page = render_board(make_board("Pilot status", phase_groups(), facts))
     assert "<script>" not in page
     assert "&lt;script&gt;" in page
+
+
+def test_what_is_one_is_told_in_the_singular() -> None:
+    assert [counted(count, "file") for count in (0, 1, 1200)] == ["0 files", "1 file", "1,200 files"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 
 from recsys.pilot.facts import Facts
-from recsys.pilot.requirements import Finding, Group, Requirement, met_if
+from recsys.pilot.requirements import Finding, Group, Requirement, counted, met_if
 
 MIN_JOIN_RATE = 0.95
 
@@ -77,13 +77,13 @@ def check_baseline(facts: Facts) -> Finding:
 
 def check_exposures(facts: Facts) -> Finding:
     """There is an exposure log."""
-    evidence = f"{facts.exposures.files} files, {facts.exposures.bytes:,} bytes"
+    evidence = f"{counted(facts.exposures.files, 'file')}, {facts.exposures.bytes:,} bytes"
     return met_if(facts.exposures.bytes > 0, evidence, "send requests to POST /v1/recommend")
 
 
 def check_outcomes(facts: Facts) -> Finding:
     """There is an outcome log."""
-    evidence = f"{facts.outcomes.files} files, {facts.outcomes.bytes:,} bytes"
+    evidence = f"{counted(facts.outcomes.files, 'file')}, {facts.outcomes.bytes:,} bytes"
     return met_if(facts.outcomes.bytes > 0, evidence, "send clicks with their request_id to POST /v1/events")
 
 
@@ -101,9 +101,9 @@ def check_joins(facts: Facts) -> Finding:
 
 def check_first_report(facts: Facts) -> Finding:
     """Any report or validation exists."""
-    found = [*facts.files.validations, *facts.files.reports]
-    evidence = f"{len(facts.files.validations)} validations, {len(facts.files.reports)} reports"
-    return met_if(bool(found), evidence, next_validation(facts))
+    validations, reports = facts.files.validations, facts.files.reports
+    evidence = f"{counted(len(validations), 'validation')}, {counted(len(reports), 'report')}"
+    return met_if(bool(validations or reports), evidence, next_validation(facts))
 
 
 def next_validation(facts: Facts) -> str:
@@ -126,7 +126,7 @@ def check_signals(facts: Facts) -> Finding:
 
 def check_rules(facts: Facts) -> Finding:
     """A rules document with rules is current."""
-    evidence = f"{facts.n_rules} rules, {facts.rules.revisions} revisions"
+    evidence = f"{counted(facts.n_rules, 'rule')}, {counted(facts.rules.revisions, 'revision')}"
     return met_if(facts.n_rules > 0, evidence, f"recsys rules put FILE --tenant {facts.tenant}{facts.place}")
 
 
@@ -138,7 +138,7 @@ def check_segments(facts: Facts) -> Finding:
     apart = 0 if surface is None else len(surface.segments)
     return met_if(
         derived + apart > 0,
-        f"{derived} segmentation rules, {apart} segments with settings of their own",
+        f"{counted(derived, 'segmentation rule')}, {counted(apart, 'segment')} with own settings",
         "add `segmentation` or `surfaces.<surface>.segments` to the config",
     )
 
@@ -211,7 +211,7 @@ def check_drills(facts: Facts) -> Finding:
 def check_keys(facts: Facts) -> Finding:
     """A usable key of a role that ranks exists."""
     usable = [key for key in facts.keys if key.is_usable(facts.now)]
-    evidence = f"{len(usable)} usable keys"
+    evidence = counted(len(usable), "usable key")
     return met_if(
         any("service" in key.roles for key in usable),
         evidence,

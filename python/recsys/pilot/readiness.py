@@ -17,7 +17,7 @@ from recsys.pilot.phases import (
     next_backup,
     next_rollback,
 )
-from recsys.pilot.requirements import Finding, Group, Requirement, met_if
+from recsys.pilot.requirements import Finding, Group, Requirement, counted, met_if
 
 RECENT = timedelta(days=30)
 BACKUP_AGE = timedelta(days=2)
@@ -100,7 +100,7 @@ def _doctor(facts: Facts, probe: Probe) -> str:
 def _check_roles(facts: Facts) -> Finding:
     usable = [key for key in facts.keys if key.is_usable(facts.now)]
     mixed = [key.key_id for key in usable if "service" in key.roles and len(key.roles) > 1]
-    evidence = f"{len(usable)} usable keys" + (f", of mixed roles: {', '.join(mixed)}" if mixed else "")
+    evidence = counted(len(usable), "usable key") + (f", of mixed roles: {', '.join(mixed)}" if mixed else "")
     return met_if(
         bool(usable) and not mixed,
         evidence,
@@ -110,7 +110,7 @@ def _check_roles(facts: Facts) -> Finding:
 
 def _check_expiry(facts: Facts) -> Finding:
     endless = [key.key_id for key in facts.keys if key.is_usable(facts.now) and key.expires_at is None]
-    evidence = f"{len(endless)} usable keys never expire"
+    evidence = f"{counted(len(endless), 'usable key')} without an expiry"
     return met_if(
         not endless,
         evidence,

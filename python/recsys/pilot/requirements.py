@@ -93,6 +93,11 @@ def met_if(condition: bool, evidence: str, next_step: str) -> Finding:
     return Finding("met", evidence) if condition else Finding("open", evidence, next_step)
 
 
+def counted(count: int, noun: str) -> str:
+    """Return a count and what it is of, in the plural unless it is one."""
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")
+
+
 def _fill(group: Group, facts: Facts) -> BoardGroup:
     rows: list[Row] = []
     for one in group.requirements:

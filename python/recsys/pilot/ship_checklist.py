@@ -15,7 +15,7 @@ from recsys.pilot.phases import (
     next_decision,
     next_validation,
 )
-from recsys.pilot.requirements import Finding, Group, Requirement, met_if
+from recsys.pilot.requirements import Finding, Group, Requirement, counted, met_if
 
 
 def ship_groups() -> tuple[Group, ...]:
@@ -65,4 +65,6 @@ def _check_ship(facts: Facts) -> Finding:
 
 def _check_target(facts: Facts) -> Finding:
     earlier = [one for one in facts.releases if facts.current is None or one.version != facts.current.version]
-    return met_if(bool(earlier), f"{len(earlier)} earlier releases are kept", "publish a second release")
+    return met_if(
+        bool(earlier), f"{counted(len(earlier), 'earlier release')} kept", "publish a second release"
+    )

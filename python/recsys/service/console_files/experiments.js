@@ -98,7 +98,7 @@ export async function make() {
   problem = h('div'); place = h('div');
   const begin = () => edit({...TEMPLATE, surface: session.status.surfaces[0]?.surface ?? 'home'}, null);
   return [content.kill_switch ? notice('caution', 'The kill switch of the whole document is on: no arm of any experiment ranks.') : null, problem,
-    listed.length ? table(`${listed.length} experiments`, ['Experiment', 'Surface', 'Kind', 'State', 'Users', 'Arms', 'Since (UTC)', ''], listed.map(row))
+    listed.length ? table(`${listed.length} experiment${listed.length === 1 ? '' : 's'}`, ['Experiment', 'Surface', 'Kind', 'State', 'Users', 'Arms', 'Since (UTC)', ''], listed.map(row))
       : h('p', {class: 'muted'}, 'There are no experiments yet.'),
     session.edits ? h('div', {class: 'row'}, h('button', {click: begin}, 'New experiment')) : null, place].filter(Boolean);
 }
