@@ -130,6 +130,61 @@ def test_an_arm_ranks_by_the_versions_that_it_names(service) -> None:
     assert len({variant(one) for one in lists}) == 3
 
 
+def put_rules(client, *rules: dict) -> str:
+    version = client.state.plane.put("demo", "rules", json.dumps(rules).encode(), author="test").version
+    client.watcher.refresh()
+    return version
+
+
+def test_what_is_blocked_now_is_blocked_in_an_arm_with_older_rules_too(service) -> None:
+    pin = {"rule_id": "pin", "action": "PIN", "target_type": "ITEM", "item_ids": ["i02", "i03"]}
+    old = put_rules(service, block("i01"), pin)
+    put_rules(service)
+    run(service, [{"name": "control"}, {"name": "old", "rules_version": old}])
+    user = next(user for user in USERS if variant(ask(service, user)) == "old")
+    assert ids(ask(service, user))[:2] == ["i02", "i03"]
+    for rules in ([block("i02")], [block("i02"), block("i04") | {"rule_id": "more"}]):
+        now = put_rules(service, *rules)
+        listed = ask(service, user, k=25)
+        assert not {rule["target_key"] for rule in rules} & set(ids(listed))
+        # The rest of the older rules is as it was.
+        assert ids(listed)[0] == "i03"
+        assert "i01" not in ids(listed)
+        versions = listed["meta"], service.exposures()[-1]["context"]
+        assert [(one["rules_version"], one["blocks_version"]) for one in versions] == [(old, now)] * 2
+    assert "blocks_version" not in service.similar("i00").json()["meta"]
+    # Where the surface has the same rules there is one version to name.
+    service.state.plane.roll_back("demo", "rules", author="test", to=old)
+    service.watcher.refresh()
+    assert "blocks_version" not in ask(service, user)["meta"]
+
+
+def test_what_is_blocked_now_is_in_no_list_that_is_interleaved_with_older_rules(service) -> None:
+    old = put_rules(service)
+    put_rules(service, block("i02"))
+    arms = [{"name": "control"}, {"name": "old", "rules_version": old, "mode": "blend"}]
+    run(service, arms, kind="interleaving")
+    assert not any("i02" in ids(ask(service, user, k=25)) for user in USERS)
+
+
+def test_a_list_of_an_arm_with_older_rules_is_the_same_with_reasons_and_without(service) -> None:
+    old, now = put_rules(service), put_rules(service, block("i01"))
+    run(service, [{"name": "a", "rules_version": old}, {"name": "b", "rules_version": old}])
+    metas = [ask(service, options=options)["meta"] for options in ({}, {"include_reasons": True})]
+    assert [list(meta) for meta in metas] == [list(metas[0])] * 2
+    assert {(meta["rules_version"], meta["blocks_version"]) for meta in metas} == {(old, now)}
+
+
+def test_a_block_of_now_ends_a_list_that_an_arm_was_paging_through(service) -> None:
+    old = put_rules(service)
+    put_rules(service, block("i09"))
+    run(service, [{"name": "a", "rules_version": old}, {"name": "b", "rules_version": old}])
+    token = ask(service, page="first")["meta"]["next_page"]
+    put_rules(service, block("i08"))
+    answer = service.recommend(page=token, anchors={"item_ids": ["i00"]})
+    assert (answer.status, answer.json()["code"]) == (409, "RECSYS_VERSION_MISMATCH")
+
+
 def click(client, item: str, user: str = "u", request_id: str = "r") -> None:
     outcome = {
         "request_id": request_id,

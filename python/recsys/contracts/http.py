@@ -213,7 +213,8 @@ class RankedItem(Struct, frozen=True, omit_defaults=True):
 class ListMeta(Struct, frozen=True, omit_defaults=True):
     """What ranked the list. ``next_page`` is there when pages were asked for and the list goes on.
 
-    ``fresh_version`` names the popularity that stands in for that of the manifest, where one does. ``counts``
+    ``fresh_version`` names the popularity that stands in for that of the manifest, where one does,
+    ``blocks_version`` the rules whose blocks hold too, where an arm ranks by older ones. ``counts``
     (candidates by signal, items left out by filter) come with the trace and ``full``, ``timings_ms``
     (milliseconds by stage) with the trace, ``filtered`` (the first 50 left out) with ``full``.
     """
@@ -228,6 +229,7 @@ class ListMeta(Struct, frozen=True, omit_defaults=True):
     request_id: str
     experiment: ExperimentArm | None = None
     fresh_version: str | None = None
+    blocks_version: str | None = None
     next_page: str | None = None
     timings_ms: dict[str, float] | None = None
     counts: dict[str, int] | None = None

@@ -129,6 +129,12 @@ def _check(rule: Rule, at: str) -> None:
         raise InvalidDocument(f"{at}.valid_until", "must be later than valid_from")
 
 
+def with_blocks(rules: Sequence[Rule], others: Iterable[Rule]) -> tuple[Rule, ...]:
+    """Return the rules and, after them, the ``BLOCK`` rules of ``others`` that are not among them."""
+    own = {rule.rule_id: rule for rule in rules}
+    return (*rules, *(rule for rule in others if rule.action == "BLOCK" and own.get(rule.rule_id) != rule))
+
+
 def order_rules(rules: Iterable[Rule]) -> tuple[Rule, ...]:
     """Return the rules in order of authority: priority descending, then as given."""
     return tuple(sorted(rules, key=lambda rule: -rule.priority))

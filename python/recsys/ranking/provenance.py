@@ -6,13 +6,15 @@ import msgspec
 from msgspec import Struct
 
 _ENCODER = msgspec.json.Encoder()
-_FRESH = "fresh_version"
+_ADDED = ("fresh_version", "blocks_version")
+"""Labels that few lists have; they come after those that all have."""
 
 
 class Versions(Struct, frozen=True):
     """What ranked a list: the code, and hex SHA-256 of the config, the rules and the artifacts.
 
-    ``fresh_version`` names the popularity that stands in for that of the manifest, if one does.
+    ``fresh_version`` names the popularity that stands in for that of the manifest, if one does, and
+    ``blocks_version`` the rules whose blocks hold beside those of ``rules_version``, if there are others.
     """
 
     algo_version: str
@@ -20,6 +22,7 @@ class Versions(Struct, frozen=True):
     rules_version: str
     manifest_version: str
     fresh_version: str | None = None
+    blocks_version: str | None = None
 
     @property
     def labels(self) -> dict[str, str]:
@@ -33,13 +36,13 @@ class Provenance:
     """The labels of one snapshot, encoded once: they are the same in every list but for the segment."""
 
     def __init__(self, tenant: str, surface: str, versions: Versions) -> None:
+        labels = versions.labels
         self._before = _members({"tenant_id": tenant, "surface": surface}) + b',"segment":'
-        self._after = b"," + _members(
-            {name: value for name, value in versions.labels.items() if name != _FRESH}
+        self._after = b"," + _members({name: labels[name] for name in labels if name not in _ADDED})
+        self.added_members = b"".join(
+            b"," + _members({name: labels[name]}) for name in _ADDED if name in labels
         )
-        fresh = versions.fresh_version
-        self.fresh_member = b"" if fresh is None else b"," + _members({_FRESH: fresh})
-        """The member ``fresh_version`` after a comma; empty when there is none."""
+        """The members that few lists have, each after a comma."""
         self._latest = ("", b"")
 
     def members(self, segment: str) -> bytes:

@@ -62,12 +62,14 @@ class Snapshot:
         rules: Sequence[Rule] = (),
         config_version: str = DEFAULT_CONFIG_VERSION,
         rules_version: str = DEFAULT_RULES_VERSION,
+        blocks_version: str | None = None,
         fresh: FreshArtifact | None = None,
     ) -> None:
         """Open the artifacts, given by kind; the catalog is one of them, every signal is optional.
 
-        ``fresh`` takes the place of the popularity among them. Raises :class:`ArtifactError` for a file that
-        is not sound or that belongs to another catalog.
+        ``fresh`` takes the place of the popularity among them. ``blocks_version`` names the rules of which
+        ``rules`` have the blocks too, beside all of ``rules_version``. Raises :class:`ArtifactError` for a
+        file that is not sound or that belongs to another catalog.
         """
         self.tenant = tenant
         self.surface = surface
@@ -86,6 +88,7 @@ class Snapshot:
             rules_version=rules_version,
             manifest_version=manifest_version,
             fresh_version=None if fresh is None else fresh.version,
+            blocks_version=blocks_version,
         )
         self.provenance = Provenance(tenant, surface, self.versions)
         self.compiled_at_s = time.time()
@@ -154,6 +157,7 @@ class Snapshot:
             rules=self._all_rules,
             config_version=versions.config_version,
             rules_version=versions.rules_version,
+            blocks_version=versions.blocks_version,
             fresh=fresh,
         )
         made.compile_plans_of(self, datetime.now(UTC))

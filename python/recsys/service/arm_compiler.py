@@ -1,8 +1,13 @@
-"""Compiles the arms of running experiments: those that name versions get snapshots of their own."""
+"""Compiles the arms of running experiments: those that name versions get snapshots of their own.
+
+What is blocked now is blocked in an arm with older rules too: nothing brings it back. Its lists name both
+versions.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Protocol
 
 import structlog
@@ -12,14 +17,14 @@ from msgspec.structs import replace
 from recsys.contracts.config import parse_config
 from recsys.contracts.errors import RecsysError
 from recsys.contracts.experiments import Arm, Experiment, ExperimentsDocument, parse_experiments
-from recsys.contracts.rules import parse_rules
+from recsys.contracts.rules import parse_rules, with_blocks
 from recsys.control.plane import ControlPlane
 from recsys.control.versions import DocumentKind, StoredDocument
 from recsys.experiments.assignment import SurfaceExperiments
 from recsys.ranking.snapshot import Snapshot
 from recsys.service.arms import Pins, SurfaceArms, pins_of
 from recsys.service.compiler import FindsFresh, Release
-from recsys.service.tenants import ServedTenant
+from recsys.service.tenants import ServedTenant, TenantDocuments
 
 
 class FetchesReleases(Protocol):
@@ -102,13 +107,15 @@ def _compile_all(
                 if not arm.pins_versions or pins in snapshots:
                     continue
                 held = known.get(pins)
-                if held is not None and _is_current(held, arm, current):
+                if held is not None and _is_current(held, arm, current, wanted.tenant.documents):
                     fresh = wanted.find_fresh(
                         held.tenant, held.surface, held.config, held.versions.manifest_version
                     )
                     snapshots[pins] = held if held.fresh == fresh else held.with_fresh(fresh)
                 else:
                     snapshots[pins] = _compile(wanted, arm, current)
+                    if held is not None:
+                        snapshots[pins].compile_plans_of(held, datetime.now(UTC))
             sound.append(experiment)
         except RecsysError as error:
             structlog.get_logger().error(
@@ -120,14 +127,21 @@ def _compile_all(
     return sound, snapshots
 
 
-def _is_current(held: Snapshot, arm: Arm, current: Snapshot) -> bool:
-    """Whether a snapshot still has what the arm does not name as the surface has it."""
+def _is_current(held: Snapshot, arm: Arm, current: Snapshot, documents: TenantDocuments) -> bool:
+    """Whether a snapshot has what the arm does not name as the surface has it, and the blocks of now."""
     now, then = current.versions, held.versions
     return (
         (arm.config_version or now.config_version) == then.config_version
         and (arm.rules_version or now.rules_version) == then.rules_version
         and (arm.manifest_version or now.manifest_version) == then.manifest_version
+        and _blocks_version(arm, documents) == then.blocks_version
     )
+
+
+def _blocks_version(arm: Arm, documents: TenantDocuments) -> str | None:
+    """Return the version of the rules that add their blocks to those of an arm, if it has others."""
+    is_older = arm.rules_version not in (None, documents.rules_version)
+    return documents.rules_version if is_older else None
 
 
 def _compile(wanted: _Wanted, arm: Arm, current: Snapshot) -> Snapshot:
@@ -137,7 +151,8 @@ def _compile(wanted: _Wanted, arm: Arm, current: Snapshot) -> Snapshot:
     if arm.config_version is not None:
         config = parse_config(source.document(tenant.name, "config", arm.config_version))
     if arm.rules_version is not None:
-        rules = parse_rules(source.document(tenant.name, "rules", arm.rules_version))
+        own = parse_rules(source.document(tenant.name, "rules", arm.rules_version))
+        rules = with_blocks(own, documents.rules)
     if arm.manifest_version is not None or release is None:
         release = source.release(tenant.name, surface, arm.manifest_version or versions.manifest_version)
     return Snapshot(
@@ -149,5 +164,6 @@ def _compile(wanted: _Wanted, arm: Arm, current: Snapshot) -> Snapshot:
         rules=rules,
         config_version=arm.config_version or documents.config_version,
         rules_version=arm.rules_version or documents.rules_version,
+        blocks_version=_blocks_version(arm, documents),
         fresh=wanted.find_fresh(tenant.name, surface, config, release.version),
     )

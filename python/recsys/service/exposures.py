@@ -33,7 +33,7 @@ def encode_exposure(request_id: str, started: float, query: Query, served: Serve
 def _context_members(query: Query) -> bytes:
     """Return the members of ``context``: what ranked the list, its arm, what the caller said."""
     provenance = query.snapshot.provenance
-    members = provenance.members(query.segment) + provenance.fresh_member
+    members = provenance.members(query.segment) + provenance.added_members
     if query.treatment.context_members:
         members += b"," + query.treatment.context_members
     if query.request.context != _NO_CONTEXT:

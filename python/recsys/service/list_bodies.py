@@ -29,7 +29,7 @@ def encode_list(query: Query, made: RankedList, warnings: list[ListWarning], req
         b',"request_id":',
         _ENCODER.encode(request_id),
         b"" if treatment.told is None else b',"experiment":' + treatment.told_json,
-        query.snapshot.provenance.fresh_member,
+        query.snapshot.provenance.added_members,
         b"" if made.next_page is None else b',"next_page":"%b"' % made.next_page.encode(),
         b'},"warnings":',
         _ENCODER.encode(warnings) if warnings else b"[]",
@@ -81,4 +81,5 @@ def make_meta(query: Query, request_id: str) -> ListMeta:
         request_id=request_id,
         experiment=query.treatment.told,
         fresh_version=versions.fresh_version,
+        blocks_version=versions.blocks_version,
     )

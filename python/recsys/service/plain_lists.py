@@ -111,8 +111,8 @@ class PlainLists:
             user,
             time.perf_counter() - request.started,
             provenance.members(segment),
-            meta=_meta_members(treatment) + provenance.fresh_member,
-            context=provenance.fresh_member + _context_members(treatment, context),
+            meta=_meta_members(treatment) + provenance.added_members,
+            context=provenance.added_members + _context_members(treatment, context),
             warnings=_ENCODER.encode(warnings) if warnings else b"[]",
         )
         if snapshot.config.flags.log_exposures:
