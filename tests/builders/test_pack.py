@@ -30,7 +30,7 @@ def catalog(tmp_path_factory: pytest.TempPathFactory) -> _native.Catalog:
 @given(
     data=st.data(),
     key_type=st.sampled_from(["segment", "user", "item"]),
-    scores=st.sampled_from([st.floats(width=32, allow_nan=False), st.floats(-1e300, 1e300)]),
+    scores=st.sampled_from([st.floats(width=32, allow_nan=False), st.floats(-1e100, 1e100)]),
     seed=st.integers(0, 1000),
 )
 def test_lists_come_out_ranked_and_the_file_is_the_same_in_any_order(
@@ -87,8 +87,8 @@ def test_unknown_items_and_unknown_keys_are_left_out_and_counted(
     [
         ("", ["pear"], [1.0], "a key is empty"),
         ("web", ["pear"], [], "columns differ in length: item_ids 1, scores 0"),
-        ("web", ["pear"], [math.nan], "key `web`, item `pear`: score NaN is not a finite number"),
-        ("web", ["pear"], [-math.inf], "key `web`, item `pear`: score -inf is not a finite number"),
+        ("web", ["pear"], [math.nan], "key `web`, item `pear`: score NaN is not a number within 1e100"),
+        ("web", ["pear"], [-math.inf], "key `web`, item `pear`: score -inf is not a number within 1e100"),
     ],
 )
 def test_a_bad_row_is_named(

@@ -1,5 +1,6 @@
 """The native ranker gives what the plain-Python reference gives: same items, order, scores and reasons."""
 
+import math
 import random
 import tempfile
 from array import array
@@ -24,6 +25,11 @@ USERS = ["u1", "u2"]
 
 class World:
     """A random catalog and signals over it, on disk for the native ranker and in memory for the reference."""
+
+    scores: Sequence[float] = SCORES
+    weights: Sequence[float] = (0.0, 0.3, 1.0, 2.5)
+    multipliers: Sequence[float] = (0.0, 0.3, 1.1, 3.0)
+    most_boosts = 3
 
     def __init__(self, rng: random.Random, folder: Path, n_items: int) -> None:
         self.rng, self.folder = rng, folder
@@ -71,7 +77,8 @@ class World:
     def ranking(self, longest: int) -> reference.Ranking:
         items = self.rng.sample(self.ids, self.rng.randint(0, min(longest, len(self.ids))))
         return sorted(
-            ((i, self.rng.choice(SCORES)) for i in items), key=lambda entry: (-entry[1], entry[0].encode())
+            ((i, self.rng.choice(self.scores)) for i in items),
+            key=lambda entry: (-entry[1], entry[0].encode()),
         )
 
     def signal(self, kind: str, key_type: str) -> _native.Signal:
@@ -133,7 +140,7 @@ class World:
                 name=kind,
                 lists=self.lists[kind],
                 key_type=key_type,
-                weight=rng.choice([0.0, 0.3, 1.0, 2.5]),
+                weight=rng.choice(self.weights),
                 weight_group=group,
                 normalizer=rng.choice(["saturating", "max", "none"]),
                 key=rng.choice([*SEGMENTS, "missing"]) if key_type == "segment" else None,
@@ -149,8 +156,8 @@ class World:
         rules = {
             "blocked": [(f"b{n}", self.some(self.ids, 4)) for n in range(rng.randint(0, 2))],
             "boosts": [
-                (f"x{n}", self.some(self.ids, 6), rng.choice([0.0, 0.3, 1.1, 3.0]))
-                for n in range(rng.randint(0, 3))
+                (f"x{n}", self.some(self.ids, 6), rng.choice(self.multipliers))
+                for n in range(rng.randint(0, self.most_boosts))
             ],
             "pins": [(f"p{n}", self.some(self.ids, 3)) for n in range(rng.randint(0, 2))],
             "max_pins": rng.randint(0, 4),
@@ -275,8 +282,7 @@ def test_contributions_times_boosts_add_up_to_the_score(seed: int) -> None:
             total = 0.0  # step by step, as sum() compensates for rounding
             for *_, weighted in contributions:
                 total += weighted
-            for _, multiplier in boosts:
-                total *= multiplier
+            total *= math.prod((multiplier for _, multiplier in boosts), start=1.0)
             assert score == (total if damping is None else total * damping)
 
 

@@ -1,5 +1,7 @@
 """What recommend, similar and validate answer, and the warnings that go with it."""
 
+import json
+
 import pytest
 
 from recsys.contracts.pseudonym import pseudonym
@@ -86,15 +88,35 @@ def test_caller_weights_replace_all_three(client):
     assert answer.item_ids == ["i05", "i07", "i03"]
 
 
-def test_scores_of_the_largest_weights_and_boosts_are_numbers(make_client):
+@pytest.mark.parametrize(
+    "config",
+    [
+        '[config.defaults]\nnormalizer = "none"\nmmr_lambda = 0.5',
+        '[config.defaults.exploration]\nmethod = "plackett_luce"\ntemperature = 1e-6',
+    ],
+)
+@pytest.mark.parametrize("n_boosts", [20, 100])
+def test_scores_of_the_largest_weights_and_boosts_are_numbers_that_are_explained(
+    make_client, n_boosts, config
+):
     boosts = [
         {"rule_id": f"r{n}", "action": "BOOST", "target_type": "TAG", "target_key": "odd", "boost": 1e6}
-        for n in range(20)
+        for n in range(n_boosts)
     ]
-    client = make_client(rules=boosts)
+    client = make_client(rules=boosts, config=config)
     weights = {"pop": 1e100, "cooc": 1e100, "emb": 1e100}
-    answer = client.recommend(weights=weights, anchors={"item_ids": ["i00"]})
-    assert all(0 < item["score"] < float("inf") for item in answer.json()["items"])
+    options = {"include_reasons": True, "explain": "full", "include_trace": True}
+    for asked in ({}, {"options": options}):
+        answer = client.recommend(weights=weights, anchors={"item_ids": ["i00"]}, **asked)
+        listed = json.loads(answer.body, parse_constant=pytest.fail)["items"]
+        assert all(0 < item["score"] < float("inf") for item in listed)
+    for item in listed:
+        explained = item["explain"]
+        total = sum(part["weighted"] for part in explained["contributions"])
+        assert total * explained["boost"] == pytest.approx(item["score"])
+        assert all(None not in part.values() for part in explained["contributions"])
+    for line in client.exposures():
+        assert None not in [item.get("propensity", 1.0) for item in line["items"]]
 
 
 def test_caller_weights_are_ignored_when_the_flag_is_off(make_client):

@@ -12,7 +12,8 @@ InterchangeKind = Literal["popularity", "cooc", "implicit", "session_seq", "cont
 MAX_EXACT_INTEGER = 2**53
 """Beyond this a number of JSON has no exact double, which is what an artifact keeps."""
 
-Score = Annotated[float, Meta(ge=-1.7976931348623157e308, le=1.7976931348623157e308)]
+Score = Annotated[float, Meta(ge=-1e100, le=1e100)]
+"""What an artifact takes as a score, so that sums and boosts of scores stay numbers."""
 
 
 class InterchangeWindow(Struct, frozen=True, forbid_unknown_fields=True):

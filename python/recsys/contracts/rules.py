@@ -23,6 +23,8 @@ SegmentName = Annotated[str, Meta(min_length=1, max_length=128)]
 
 DEFAULT_MAX_PINS = 3
 MAX_PINS = 200
+MAX_BOOST = 1e90
+"""The most that all boosts of an item together multiply its score by, so that it stays a number."""
 MAX_RULES = 10_000
 MAX_ITEMS_PER_RULE = 10_000
 
@@ -30,7 +32,8 @@ MAX_ITEMS_PER_RULE = 10_000
 class Rule(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, kw_only=True):
     """One rule. Without ``surface`` or ``segment`` it holds on all of them; ``valid_until`` is exclusive.
 
-    A ``BOOST`` multiplies the score by ``1 + boost`` (``boost >= -1``). ``max_pins`` has a meaning for
+    A ``BOOST`` multiplies the score by ``1 + boost`` (``boost >= -1``), several by their product, which is at
+    most 1e90. ``max_pins`` has a meaning for
     ``PIN`` alone.
     """
 

@@ -11,8 +11,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from recsys.contracts.rules import MAX_BOOST
 from recsys.ranking.reference_sessions import Sessions
 
+MAX_SCORE = 1e100
 Ranking = Sequence[tuple[str, float]]
 
 
@@ -117,10 +119,14 @@ class _Ranker:
                 weighted = weight * normalize(source.normalizer, raw, max(raws.values()))
                 self.scores[item] = self.scores.get(item, 0.0) + weighted
                 self.found_by.setdefault(item, []).append(source.name)
+        self.scores = {item: self.damp(item, score * self.boost(item)) for item, score in self.scores.items()}
+
+    def boost(self, item: str) -> float:
+        boost = 1.0
         for _, items, multiplier in self.plan.boosts:
-            for item in set(items) & self.scores.keys():
-                self.scores[item] *= multiplier
-        self.scores = {item: self.damp(item, score) for item, score in self.scores.items()}
+            if item in items:
+                boost = min(boost * multiplier, MAX_BOOST)
+        return boost
 
     def damp(self, item: str, score: float) -> float:
         """The score, less if the item was seen; a negative one stays."""
@@ -224,7 +230,9 @@ def normalize(normalizer: str, raw: float, largest: float) -> float:
     """``raw`` on the scale of ``normalizer``, where ``largest`` is the source's largest raw value."""
     if normalizer == "saturating":
         return raw / (1.0 + abs(raw))
-    return raw if normalizer == "none" else raw / largest if largest > 0 else 0.0
+    if normalizer == "none":
+        return raw
+    return max(raw / largest, -MAX_SCORE) if largest > 0 else 0.0
 
 
 def jaccard(a: set[tuple[str, str]], b: set[tuple[str, str]]) -> float:

@@ -32,6 +32,8 @@ from recsys.rows.columns import CONTENT, KEYS, ROW_COLUMNS, from_chunks, to_chun
 LoadMode = Literal["replace", "merge"]
 DEFAULT_SEGMENT = "default"
 _DAY_MS = 86_400_000
+_MAX_COUNT = 1e90
+"""So that the sum of all days is a score that an artifact takes."""
 _REMEDY = "map a column with --map OURS=THEIRS, or give the surface of all rows with --surface"
 
 
@@ -154,8 +156,9 @@ def _split(kind: RowKind, rows: pa.Table) -> list[tuple[RowSetName, pa.Table]]:
         place = ["surface", "segment", "day"] if kind == "popularity" else ["surface", "day"]
         rows = rows.group_by([*place, *KEYS[kind]]).aggregate([("count", "sum")])
         rows = rows.rename_columns([name.removesuffix("_sum") for name in rows.column_names])
-        if not pc.all(pc.is_finite(rows["count"])).as_py():
-            raise RowsError("count: the rows of one item add up to more than a number can hold")
+        largest = pc.max(rows["count"]).as_py()
+        if largest is not None and largest > _MAX_COUNT:
+            raise RowsError(f"count: the rows of one item add up to more than {_MAX_COUNT:g} on a day")
     rows = rows.sort_by([(name, "ascending") for name in (*place, *KEYS[kind])]).combine_chunks()
     starts = _starts_of_runs(rows.select(place))
     ends = [*starts[1:], rows.num_rows]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Iterable
 
 from recsys._native import Ranked
 from recsys.contracts.http import AppliedBoost, Contribution, FilteredItem, ItemExplanation, MmrStep
+from recsys.contracts.rules import MAX_BOOST
 from recsys.service.composed_lists import ServedList
 
 _PIN = "pin:"
@@ -25,7 +26,7 @@ def explain_items(ranked: ServedList, *, is_full: bool) -> list[ItemExplanation]
                 Contribution(signal if rung is None else _FALLBACK + signal, *values)
                 for signal, *values in parts
             ],
-            boost=math.prod((multiplier for _, multiplier in boosts), start=1.0),
+            boost=_multiply(multiplier for _, multiplier in boosts),
             damping=damping,
             rules=[AppliedBoost(rule, multiplier) for rule, multiplier in boosts] if is_full else None,
             pinned_by=_find(reasons, _PIN) if is_full else None,
@@ -39,6 +40,14 @@ def explain_items(ranked: ServedList, *, is_full: bool) -> list[ItemExplanation]
 def explain_filtered(ranked: Ranked) -> list[FilteredItem]:
     """Return the first items that were considered and left out."""
     return [FilteredItem(item_id, name, rule) for item_id, name, rule in ranked.filtered_items]
+
+
+def _multiply(multipliers: Iterable[float]) -> float:
+    """Return the product, which is bounded at each step, as the ranker bounds it."""
+    boost = 1.0
+    for multiplier in multipliers:
+        boost = min(boost * multiplier, MAX_BOOST)
+    return boost
 
 
 def _explain_step(step: tuple[int, float, float, float, float] | None) -> MmrStep | None:

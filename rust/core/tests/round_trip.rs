@@ -211,14 +211,21 @@ fn lists_that_cannot_be_kept_are_refused_by_key() {
         keys: vec!["all".into()],
     };
     let create = |spec: Spec| SignalWriter::create(&folder.path().join("signal"), &catalog, spec);
-    let lists: [(&[(Ordinal, f64)], &str); 6] = [
+    let lists: [(&[(Ordinal, f64)], &str); 7] = [
         (&[(0, 1.0), (1, 2.0)], "item 1 does not rank after item 0"),
         (&[(1, 1.0), (0, 1.0)], "item 0 does not rank after item 1"),
         (&[(1, 2.0), (1, 1.0)], "item 1 is there twice"),
         (&[(3, 1.0)], "item 3 of 3 items"),
-        (&[(0, f64::NAN)], "the score of item 0 is NaN"),
         (
-            &[(0, 1e300)],
+            &[(0, f64::NAN)],
+            "the score of item 0 is NaN, not within 1e100",
+        ),
+        (
+            &[(0, -1e101)],
+            "the score of item 0 is -1e101, not within 1e100",
+        ),
+        (
+            &[(0, 1e100)],
             "the score of item 0 is over single precision",
         ),
     ];

@@ -10,7 +10,7 @@ use super::{Built, check_lengths};
 use crate::Ordinal;
 use crate::catalog::Catalog;
 use crate::error::{Error, Result};
-use crate::signal::{KeyType, SignalWriter, Spec};
+use crate::signal::{KeyType, MAX_SCORE, SignalWriter, Spec, is_score};
 
 /// Collects (key, item, score) rows in memory, 16 bytes each, and writes them ranked.
 #[derive(Debug)]
@@ -54,9 +54,9 @@ impl SignalPacker {
         let list = self.lists.entry(key.to_owned()).or_default();
         for (id, score) in item_ids.iter().zip(scores) {
             let id = id.as_ref();
-            if !score.is_finite() {
+            if !is_score(*score) {
                 return Err(Error::Build(format!(
-                    "key `{key}`, item `{id}`: score {score} is not a finite number"
+                    "key `{key}`, item `{id}`: score {score:?} is not a number within {MAX_SCORE:e}"
                 )));
             }
             match catalog.ordinal(id)? {

@@ -9,7 +9,7 @@ use crate::Ordinal;
 use crate::catalog::Catalog;
 use crate::error::{Error, Result};
 use crate::sessions::SessionIndex;
-use crate::signal::{KeyType, Signal};
+use crate::signal::{KeyType, MAX_SCORE, Signal};
 
 /// Most sources of a plan: one bit each in an item's `found_by`.
 pub const MAX_SOURCES: usize = 32;
@@ -18,12 +18,23 @@ pub const MAX_SOURCES: usize = 32;
 /// one who reads it meets them soon.
 const MAX_BOOSTED_RANKS: usize = 100_000;
 
+/// The most that all boosts of an item together multiply its score by. With scores and weights of at most 1e100 each, and
+/// some tens of anchors and sources, a score stays finite.
+pub const MAX_BOOST: f64 = 1e90;
+
+/// A boost, and one more factor of it.
+#[inline]
+pub(super) fn limited_boost(boost: f64, factor: f64) -> f64 {
+    (boost * factor).min(MAX_BOOST)
+}
+
 /// How a source's raw values come onto one scale.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Normalizer {
     /// `x / (1 + |x|)`.
     Saturating,
-    /// `x / max`, by the largest value of the source in the request; 0 where that is not positive.
+    /// `x / max`, by the largest value of the source in the request, but not below the negative of [`MAX_SCORE`]; 0 where
+    /// that is not positive.
     Max,
     /// `x`.
     None,
@@ -35,7 +46,7 @@ impl Normalizer {
     pub fn apply(self, raw: f64, max: f64) -> f64 {
         match self {
             Self::Saturating => raw / (1.0 + raw.abs()),
-            Self::Max if max > 0.0 => raw / max,
+            Self::Max if max > 0.0 => (raw / max).max(-MAX_SCORE),
             Self::Max => 0.0,
             Self::None => raw,
         }
@@ -239,6 +250,14 @@ impl Plan {
     /// Whether a rule raises the score of some items.
     pub(super) fn has_boosts(&self) -> bool {
         raising(&self.rules).next().is_some()
+    }
+
+    /// What the boosts of an item multiply its score by: their product in rule order, at most [`MAX_BOOST`] at each step.
+    pub(super) fn boost(&self, item: Ordinal) -> f64 {
+        let boosts = self.rules.boosts.iter();
+        boosts
+            .filter(|(_, items, _)| items.contains(item))
+            .fold(1.0, |boost, (.., factor)| limited_boost(boost, *factor))
     }
 
     /// The ranks of the boosted items on the long list of a source, ascending, if they are known.

@@ -1,6 +1,6 @@
 //! [`Scorer`]: what a candidate's score is, and what it can be at most.
 
-use super::plan::Plan;
+use super::plan::{Plan, limited_boost};
 use super::seen::Seen;
 use super::stream::{Class, Stream};
 use super::table::Table;
@@ -22,11 +22,18 @@ impl Scorer<'_> {
     /// The score of every candidate, by position; each the same as [`Scorer::score`] gives.
     pub fn scores(&self, table: &Table) -> Vec<f64> {
         let mut scores = table.sums(self.plan, &self.weights, &self.maxima);
-        for (_, items, factor) in &self.plan.rules.boosts {
-            for (score, item) in scores.iter_mut().zip(table.ordinals()) {
-                if items.contains(*item) {
-                    *score *= factor;
+        if !self.plan.rules.boosts.is_empty() {
+            // Rule by rule, for the set of one stays in the near caches.
+            let mut boosts = vec![1.0; scores.len()];
+            for (_, items, factor) in &self.plan.rules.boosts {
+                for (boost, item) in boosts.iter_mut().zip(table.ordinals()) {
+                    if items.contains(*item) {
+                        *boost = limited_boost(*boost, *factor);
+                    }
                 }
+            }
+            for (score, boost) in scores.iter_mut().zip(boosts) {
+                *score *= boost;
             }
         }
         for item in self.seen.damped() {
@@ -40,8 +47,8 @@ impl Scorer<'_> {
         scores
     }
 
-    /// Weighted sum of the normalised values, in source order, times the matching boosts, in rule order, times the
-    /// damping of a seen item.
+    /// Weighted sum of the normalised values, in source order, times the boost of the item, times the damping of a seen
+    /// one.
     pub fn score(&self, table: &Table, position: usize) -> f64 {
         let found_by = table.found_by(position);
         let mut score = 0.0;
@@ -54,11 +61,7 @@ impl Scorer<'_> {
             }
         }
         let item = table.ordinal(position);
-        for (_, items, factor) in &self.plan.rules.boosts {
-            if items.contains(item) {
-                score *= factor;
-            }
-        }
+        score *= self.plan.boost(item);
         // Minus zero would sort below zero and print as another number.
         self.seen.damp(item, score) + 0.0
     }
@@ -73,7 +76,9 @@ impl Scorer<'_> {
         }
         if class == Class::Boosted {
             let boosts = self.plan.rules.boosts.iter();
-            bound = boosts.fold(bound, |bound, (.., factor)| bound * factor.max(1.0));
+            bound *= boosts.fold(1.0, |boost, (.., factor)| {
+                limited_boost(boost, factor.max(1.0))
+            });
         }
         // Rounding may put a normalised value a step above that of a larger raw value.
         bound * (1.0 + 8.0 * f64::EPSILON)

@@ -13,6 +13,7 @@ use crate::catalog::Catalog;
 use crate::error::{Error, Result};
 use crate::format::{Artifact, Ragged, Section, Type};
 use crate::mapping::prefetch;
+use crate::signal::is_score;
 use crate::{Ordinal, touch};
 
 pub use write::SessionIndexWriter;
@@ -152,11 +153,11 @@ impl SessionIndex {
             .unwrap_or(&[]))
     }
 
-    /// `ln(sessions / sessions with the item)`, 0 for an item in none; an error if it is not finite.
+    /// `ln(sessions / sessions with the item)`, 0 for an item in none; an error if it cannot be that.
     #[inline]
     pub fn idf(&self, item: Ordinal) -> Result<f64> {
         match self.artifact.slice(&self.idf).get(item as usize) {
-            Some(idf) if idf.is_finite() => Ok(*idf),
+            Some(idf) if is_score(*idf) => Ok(*idf),
             other => {
                 let reason = format!("the one of item {item} is {other:?}");
                 Err(self.corrupt("idf", reason))

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::is_score;
 use crate::error::{Error, Result};
 use crate::{Ordinal, touch};
 
@@ -64,12 +65,12 @@ impl<'a> List<'a> {
     }
 
     /// The item and score at rank `i` (from 0); an error if there is none, the catalog has no such item or the score
-    /// is not finite.
+    /// cannot be one.
     #[inline]
     pub fn get(&self, i: usize) -> Result<(Ordinal, f64)> {
         let score = self.scores.get(i);
         match self.items.get(i) {
-            Some(&item) if (item as usize) < self.item_count && score.is_finite() => {
+            Some(&item) if (item as usize) < self.item_count && is_score(score) => {
                 Ok((item, score))
             }
             _ => Err(self.fault(i)),
@@ -99,12 +100,12 @@ impl<'a> List<'a> {
             .iter()
             .fold(0, |largest, item| largest.max(*item));
         // No early exit, so that the loops are vectorised.
-        let is_finite = match self.scores {
+        let are_scores = match self.scores {
             Scores::F32(scores) => scores.iter().fold(true, |all, s| all & s.is_finite()),
-            Scores::F64(scores) => scores.iter().fold(true, |all, s| all & s.is_finite()),
+            Scores::F64(scores) => scores.iter().fold(true, |all, s| all & is_score(*s)),
         };
         if self.is_empty()
-            || (largest as usize) < self.item_count && is_finite && self.scores.len() == self.len()
+            || (largest as usize) < self.item_count && are_scores && self.scores.len() == self.len()
         {
             return Ok(());
         }
@@ -151,14 +152,14 @@ pub struct ByItem<'a> {
 }
 
 impl ByItem<'_> {
-    /// The score of an item, `None` if it is not on the list; an error if the score is not finite.
+    /// The score of an item, `None` if it is not on the list; an error if the score cannot be one.
     #[inline]
     pub fn score(&self, item: Ordinal) -> Result<Option<f64>> {
         let Some(i) = find(self.items, item) else {
             return Ok(None);
         };
         let score = self.scores.get(i);
-        if score.is_finite() {
+        if is_score(score) {
             return Ok(Some(score));
         }
         let reason = format!("the score of item {item} is {score}");

@@ -19,6 +19,16 @@ use crate::touch;
 pub use list::{ByItem, List, Scores};
 pub use write::{SignalWriter, Spec};
 
+/// No score of a list is over this, nor below its negative: far beyond any use, and so far from the largest number that
+/// sums, weights and boosts of scores stay finite.
+pub const MAX_SCORE: f64 = 1e100;
+
+/// Whether a number can be a score: a finite one within [`MAX_SCORE`].
+#[inline]
+pub fn is_score(number: f64) -> bool {
+    number.abs() <= MAX_SCORE
+}
+
 /// What the keys of a signal are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyType {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use super::KeyType;
+use super::{KeyType, MAX_SCORE, is_score};
 use crate::Ordinal;
 use crate::catalog::Catalog;
 use crate::error::{Error, Result};
@@ -175,7 +175,9 @@ impl SignalWriter {
             let reason = match self.seen.get_mut(*item as usize) {
                 None => format!("item {item} of {} items", self.item_count),
                 Some(seen) if *seen == number => format!("item {item} is there twice"),
-                Some(_) if !score.is_finite() => format!("the score of item {item} is {score}"),
+                Some(_) if !is_score(*score) => {
+                    format!("the score of item {item} is {score:?}, not within {MAX_SCORE:e}")
+                }
                 Some(seen) => {
                     *seen = number;
                     continue;
