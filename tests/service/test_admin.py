@@ -129,6 +129,15 @@ def test_a_parameter_that_cannot_be_used_is_400(client, query):
     assert code_of(client.get(f"{ADMIN}/audit{query}")) == (400, "RECSYS_INVALID_REQUEST")
 
 
+@pytest.mark.parametrize("route", ["rules/rollback", "manifests/home/rollback", "experiments/e/stop"])
+def test_a_parameter_where_none_is_heard_is_400_and_changes_nothing(client, route):
+    first, second = (put(client, "rules", rules).json()["version"] for rules in ([], RULES))
+    answer = client.post(f"{ADMIN}/{route}?to={first}", {})
+    assert code_of(answer) == (400, "RECSYS_INVALID_REQUEST")
+    assert "takes no parameters" in answer.json()["detail"]
+    assert client.get(f"{ADMIN}/rules").headers["etag"] == f'"{second}"'
+
+
 def test_an_unknown_tenant_is_404_on_every_route(client):
     for operation in client.app.router.routes:
         op = operation.operation

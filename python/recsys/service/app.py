@@ -132,6 +132,12 @@ class App:
         return principal
 
     async def _answer(self, request: Request, found: Found, protocol: HttpProtocol) -> Response:
+        operation = found.route.operation
+        # `rollback?to=VERSION` must not roll back to another version than it says.
+        if operation.is_admin and operation.query is None and request.query:
+            raise ProblemError(
+                ProblemCode.INVALID_REQUEST, f"query: {operation.method} {operation.path} takes no parameters"
+            )
         if request.method not in ("GET", "HEAD"):
             request.body = await read_body(request.headers, protocol)
         if found.route.operation.is_slow:
