@@ -227,10 +227,8 @@ class CoocBuilder:
     ) -> Self: ...
     def push(self, sessions: Buffer, ordinals: Buffer, ts_ms: Buffer, weights: Buffer) -> None:
         """Add rows: session keys u64 (``hash_strings``), ordinals u32, times i64 (Unix ms), weights f32."""
-    def finish(self, path: str, *, metadata: str = "{}") -> str: ...
-    @property
-    def heavy_sessions(self) -> int:
-        """Sessions over the cap, sampled; known after ``finish``."""
+    def finish(self, path: str, *, metadata: str = "{}") -> tuple[str, int]:
+        """Write the signal; return its hex SHA-256, and the sessions over the cap, which were sampled."""
 
 @final
 class SessionSeqBuilder:
@@ -253,7 +251,7 @@ class SessionSeqBuilder:
     def push(self, sessions: Buffer, ordinals: Buffer, ts_ms: Buffer, weights: Buffer) -> None:
         """As :meth:`CoocBuilder.push`."""
     def finish(self, path: str, *, metadata: str = "{}") -> tuple[str, int]:
-        """Write the signal; return its hex SHA-256, and the sessions over the cap."""
+        """As :meth:`CoocBuilder.finish`."""
 
 @final
 class SessionKnnBuilder:
@@ -272,7 +270,7 @@ class SessionKnnBuilder:
     def push(self, sessions: Buffer, ordinals: Buffer, ts_ms: Buffer, weights: Buffer) -> None:
         """As :meth:`CoocBuilder.push`; of a weight, only whether it is 0 matters."""
     def finish(self, path: str, *, metadata: str = "{}") -> tuple[str, int]:
-        """Write the index; return its hex SHA-256, and the sessions over the cap."""
+        """As :meth:`CoocBuilder.finish`, of the index."""
 
 @final
 class ImplicitBuilder:

@@ -211,8 +211,8 @@ def test_a_heavy_session_is_sampled_and_counted(catalog: _native.Catalog, tmp_pa
     builder.push(*columns([(5, item, 0, 1.0) for item in range(10)]))
     builder.push(*columns([(5, UNKNOWN, 0, 1.0), (5, 11, 0, 0.0)]))
     path = tmp_path / "cooc.bin"
-    builder.finish(str(path), metadata='{"note": "mine"}')
-    assert builder.heavy_sessions == 1
+    _, heavy_sessions = builder.finish(str(path), metadata='{"note": "mine"}')
+    assert heavy_sessions == 1
     lengths = [len(ranked) for ranked in read(catalog, path).values()]
     assert sorted(lengths) == [0] * 8 + [3] * 4
     metadata = json.loads(_native.Signal.open(str(path)).metadata)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 import cyclopts
 from cyclopts import Parameter
@@ -14,9 +15,12 @@ from cyclopts.validators import Number
 from recsys.cli.console import BeginStage, JsonFlag, print_json, print_warning, progress
 
 if TYPE_CHECKING:
+    from recsys._native import Catalog
     from recsys.pipelines.build.interactions import Selection
     from recsys.pipelines.build.request import BuildInput, BuildReport
     from recsys.pipelines.input.mapping import ColumnMapping
+
+Options = TypeVar("Options")
 
 app = cyclopts.App(name="build", help="Build a catalog or a signal from input files.")
 for _kind, _help in (
@@ -145,7 +149,6 @@ def popularity(
     segment_column
         The column that names a row's segment.
     """
-    from recsys._native import Catalog
     from recsys.pipelines.build.popularity import PopularityOptions, build_popularity
     from recsys.pipelines.build.request import parse_duration, parse_size
 
@@ -156,10 +159,7 @@ def popularity(
         memory_bytes=parse_size(resources.memory),
         threads=resources.threads,
     )
-    with progress() as begin:
-        given = build_input(paths, out, reading, begin, catalog=catalog, segment_column=segment_column)
-        report = build_popularity(Catalog.open(str(catalog)), given, out, options)
-    show_report(report, as_json=json)
+    build_signal(build_popularity, options, paths, catalog, out, reading, segment_column, as_json=json)
 
 
 @app.command
@@ -197,7 +197,6 @@ def cooc(
     max_items_per_session
         Longer sessions are sampled down to this, the same way every time.
     """
-    from recsys._native import Catalog
     from recsys.pipelines.build.cooc import CoocOptions, build_cooc
     from recsys.pipelines.build.request import parse_duration, parse_size
 
@@ -211,10 +210,27 @@ def cooc(
         memory_bytes=parse_size(resources.memory),
         threads=resources.threads,
     )
+    build_signal(build_cooc, options, paths, catalog, out, reading, as_json=json)
+
+
+def build_signal(
+    build: Callable[[Catalog, BuildInput, Path, Options], BuildReport],
+    options: Options,
+    paths: list[Path],
+    catalog: Path,
+    out: Path,
+    reading: InputOptions,
+    segment_column: str | None = None,
+    *,
+    as_json: bool,
+) -> None:
+    """Build a signal from interaction files, and print what that did."""
+    from recsys._native import Catalog
+
     with progress() as begin:
-        given = build_input(paths, out, reading, begin, catalog=catalog)
-        report = build_cooc(Catalog.open(str(catalog)), given, out, options)
-    show_report(report, as_json=json)
+        given = build_input(paths, out, reading, begin, catalog=catalog, segment_column=segment_column)
+        report = build(Catalog.open(str(catalog)), given, out, options)
+    show_report(report, as_json=as_json)
 
 
 def build_input(

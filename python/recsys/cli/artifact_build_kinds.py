@@ -15,6 +15,7 @@ from recsys.cli.artifact_build import (
     Resources,
     SelectionOptions,
     build_input,
+    build_signal,
     select_rows,
     show_report,
 )
@@ -102,7 +103,6 @@ def session_seq(
     max_items_per_session
         Longer sessions are sampled down to this, the same way every time.
     """
-    from recsys._native import Catalog
     from recsys.pipelines.build.request import parse_size
     from recsys.pipelines.build.session_seq import SessionSeqOptions, build_session_seq
 
@@ -118,10 +118,7 @@ def session_seq(
         memory_bytes=parse_size(resources.memory),
         threads=resources.threads,
     )
-    with progress() as begin:
-        given = build_input(paths, out, reading, begin, catalog=catalog)
-        report = build_session_seq(Catalog.open(str(catalog)), given, out, options)
-    show_report(report, as_json=json)
+    build_signal(build_session_seq, options, paths, catalog, out, reading, as_json=json)
 
 
 def session_knn(
@@ -149,7 +146,6 @@ def session_knn(
     max_items_per_session
         Longer sessions are sampled down to this, the same way every time.
     """
-    from recsys._native import Catalog
     from recsys.pipelines.build.request import parse_size
     from recsys.pipelines.build.session_knn import SessionKnnOptions, build_session_knn
 
@@ -160,10 +156,7 @@ def session_knn(
         memory_bytes=parse_size(resources.memory),
         threads=resources.threads,
     )
-    with progress() as begin:
-        given = build_input(paths, out, reading, begin, catalog=catalog)
-        report = build_session_knn(Catalog.open(str(catalog)), given, out, options)
-    show_report(report, as_json=json)
+    build_signal(build_session_knn, options, paths, catalog, out, reading, as_json=json)
 
 
 def content_sim(

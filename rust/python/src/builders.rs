@@ -1,4 +1,4 @@
-//! `PopularityBuilder`, `CoocBuilder`, `SignalPacker`, and the functions that make their columns.
+//! `PopularityBuilder`, `SignalPacker`, and the functions that make their columns.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -6,9 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyMemoryView};
 use recsys_core::builders::strings::Strings;
-use recsys_core::builders::{
-    self, Built, CoocParams, Limits, Normalization, PopularityBuilder, SignalPacker,
-};
+use recsys_core::builders::{Limits, PopularityBuilder, SignalPacker};
 use recsys_core::catalog::Catalog;
 use recsys_core::signal::KeyType;
 use recsys_core::{Error, Result};
@@ -16,7 +14,6 @@ use recsys_core::{Error, Result};
 use crate::catalog::{PyCatalog, object};
 use crate::columns::Column;
 use crate::guard::{held, run};
-use crate::session_seq::push_events;
 
 /// Rows that are copied out of Python's buffers at a time, so that a copy of a whole column is never made.
 pub const CHUNK_ROWS: usize = 1 << 18;
@@ -25,7 +22,6 @@ pub const CHUNK_ROWS: usize = 1 << 18;
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_class::<PySignalPacker>()?;
     m.add_class::<PyPopularityBuilder>()?;
-    m.add_class::<PyCoocBuilder>()?;
     m.add_function(wrap_pyfunction!(hash_strings, m)?)?;
     m.add_function(wrap_pyfunction!(ordinals_of, m)?)
 }
@@ -224,97 +220,6 @@ impl PyPopularityBuilder {
                 .finish(&path, &self.catalog, metadata)?
                 .sha256)
         })
-    }
-}
-
-/// Co-visitation over sessions.
-#[pyclass(name = "CoocBuilder", frozen)]
-struct PyCoocBuilder {
-    catalog: Arc<Catalog>,
-    builder: Slot<builders::CoocBuilder>,
-    heavy_sessions: Mutex<u64>,
-}
-
-#[pymethods]
-impl PyCoocBuilder {
-    #[new]
-    #[pyo3(signature = (catalog, *, normalization = "cosine", window_ms = None, min_support = 2, top_n = 100,
-        max_items_per_session = 200, memory_bytes, scratch_dir, threads = 0))]
-    #[allow(clippy::too_many_arguments)]
-    fn new(
-        py: Python<'_>,
-        catalog: &PyCatalog,
-        normalization: &str,
-        window_ms: Option<i64>,
-        min_support: u32,
-        top_n: usize,
-        max_items_per_session: usize,
-        memory_bytes: u64,
-        scratch_dir: PathBuf,
-        threads: usize,
-    ) -> PyResult<Self> {
-        let catalog = catalog.inner.clone();
-        let limits = Limits {
-            memory_bytes,
-            scratch_dir,
-            threads,
-        };
-        let builder = run(py, || {
-            let normalization = Normalization::parse(normalization)?;
-            let params = CoocParams {
-                normalization,
-                window_ms,
-                sequence: None,
-                min_support,
-                top_n,
-                max_items_per_session,
-            };
-            builders::CoocBuilder::new(catalog.len(), params, limits)
-        })?;
-        Ok(Self {
-            catalog,
-            builder: Slot::new(builder),
-            heavy_sessions: Mutex::new(0),
-        })
-    }
-
-    fn push(
-        &self,
-        py: Python<'_>,
-        sessions: &Bound<'_, PyAny>,
-        ordinals: &Bound<'_, PyAny>,
-        ts_ms: &Bound<'_, PyAny>,
-        weights: &Bound<'_, PyAny>,
-    ) -> PyResult<()> {
-        let columns = [sessions, ordinals, ts_ms, weights];
-        push_events(py, &self.builder, builders::CoocBuilder::push, columns)
-    }
-
-    #[pyo3(signature = (path, *, metadata = "{}"))]
-    fn finish(&self, py: Python<'_>, path: PathBuf, metadata: &str) -> PyResult<String> {
-        run(py, || {
-            let metadata = object(metadata)?;
-            let Built { sha256, counts } =
-                self.builder
-                    .take()?
-                    .finish(&path, &self.catalog, metadata)?;
-            let heavy = counts
-                .get("heavy_sessions")
-                .and_then(serde_json::Value::as_u64);
-            *self
-                .heavy_sessions
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner) = heavy.unwrap_or(0);
-            Ok(sha256)
-        })
-    }
-
-    #[getter]
-    fn heavy_sessions(&self) -> u64 {
-        *self
-            .heavy_sessions
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -13,8 +13,8 @@ mod pseudonym;
 mod rank;
 mod ranked;
 mod scan;
-mod session_knn;
-mod session_seq;
+mod session_builders;
+mod session_index;
 mod signal;
 
 use pyo3::prelude::*;
@@ -28,8 +28,8 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     builders::register(m)?;
     kinds::register(m)?;
     scan::register(m)?;
-    session_knn::register(m)?;
-    session_seq::register(m)?;
+    session_builders::register(m)?;
+    session_index::register(m)?;
     plain_request::register(m)?;
     plan::register(m)?;
     pseudonym::register(m)?;

@@ -10,7 +10,7 @@ use recsys_core::{Ordinal, Result};
 
 use crate::catalog::PyCatalog;
 use crate::guard::{held, run};
-use crate::session_knn::PySessionIndex;
+use crate::session_index::PySessionIndex;
 use crate::signal::PySignal;
 
 /// Adds this module's classes.

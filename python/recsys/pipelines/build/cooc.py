@@ -60,6 +60,7 @@ def build_cooc(catalog: Catalog, given: BuildInput, out: Path, options: CoocOpti
             "event_weights": dict(options.selection.event_weights),
         }
         given.begin("counting pairs and writing", None)
-        sha256 = builder.finish(str(out), metadata=metadata_of(params, window=window, rows=tally.rows))
-        heavy_sessions = builder.heavy_sessions
+        sha256, heavy_sessions = builder.finish(
+            str(out), metadata=metadata_of(params, window=window, rows=tally.rows)
+        )
     return signal_report("cooc", out, sha256, tally, given, window, heavy_sessions=heavy_sessions)

@@ -28,6 +28,7 @@ use std::path::PathBuf;
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
+use crate::catalog::Catalog;
 use crate::error::{Error, Result};
 
 pub use content::{ContentParams, build_content_sim};
@@ -67,6 +68,17 @@ pub struct Built {
     pub sha256: String,
     /// The numbers that went into its metadata under `counts`.
     pub counts: serde_json::Map<String, serde_json::Value>,
+}
+
+/// Refuses a catalog of another size than the one that ordinals were checked against.
+fn check_size(catalog: &Catalog, n_items: usize) -> Result<()> {
+    if catalog.len() == n_items {
+        return Ok(());
+    }
+    Err(Error::Build(format!(
+        "the catalog has {} items, the builder was made for {n_items}",
+        catalog.len()
+    )))
 }
 
 /// Refuses columns of different lengths, naming each with its length.

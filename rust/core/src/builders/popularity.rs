@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use super::metadata::{extend, object};
 use super::scratch::{Extent, Spill};
-use super::{Built, Limits, check_lengths};
+use super::{Built, Limits, check_lengths, check_size};
 use crate::catalog::Catalog;
 use crate::error::{Error, Result};
 use crate::signal::{KeyType, SignalWriter, Spec};
@@ -173,12 +173,7 @@ impl PopularityBuilder {
         catalog: &Catalog,
         mut metadata: Map<String, Value>,
     ) -> Result<Built> {
-        if catalog.len() != self.n_items {
-            let (is, was) = (catalog.len(), self.n_items);
-            return Err(Error::Build(format!(
-                "the catalog has {is} items, the builder was made for {was}"
-            )));
-        }
+        check_size(catalog, self.n_items)?;
         self.put_aside()?;
         // Only rows make a key: a batch may name segments that none of its rows is of.
         let extents = &self.extents;

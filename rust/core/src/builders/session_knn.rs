@@ -15,7 +15,7 @@ use super::partitions::Partitions;
 use super::rows::{Intake, TimedEvent};
 use super::scratch::{Column, ColumnWriter};
 use super::sessions::{Session, Sessions};
-use super::{Built, Limits};
+use super::{Built, Limits, check_size};
 use crate::Ordinal;
 use crate::catalog::Catalog;
 use crate::error::{Error, Result};
@@ -94,13 +94,7 @@ impl SessionKnnBuilder {
         catalog: &Catalog,
         mut metadata: Map<String, Value>,
     ) -> Result<Built> {
-        if catalog.len() != self.n_items {
-            return Err(Error::Build(format!(
-                "the catalog has {} items, the builder was made for {}",
-                catalog.len(),
-                self.n_items
-            )));
-        }
+        check_size(catalog, self.n_items)?;
         let (params, limits) = (self.params, self.limits.clone());
         // Half of the bound was for rows; as they go, a quarter is for sessions, and a quarter for the order of sessions,
         // then for the sessions in that order and for the lists of items.

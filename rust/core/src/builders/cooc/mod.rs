@@ -19,7 +19,7 @@ use super::metadata::{extend, object};
 use super::partitions::Partitions;
 use super::rows::{Event, Intake, TimedEvent};
 use super::sessions::{Detail, Sessions};
-use super::{Built, Limits};
+use super::{Built, Limits, check_size};
 use crate::Ordinal;
 use crate::catalog::Catalog;
 use crate::error::{Error, Result};
@@ -211,13 +211,7 @@ impl CoocBuilder {
         catalog: &Catalog,
         mut metadata: Map<String, Value>,
     ) -> Result<Built> {
-        if catalog.len() != self.n_items {
-            return Err(Error::Build(format!(
-                "the catalog has {} items, the builder was made for {}",
-                catalog.len(),
-                self.n_items
-            )));
-        }
+        check_size(catalog, self.n_items)?;
         let params = self.params;
         self.limits.pool()?.install(|| {
             let ready = self.prepare()?;

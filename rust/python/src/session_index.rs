@@ -1,23 +1,18 @@
-//! `SessionIndex` and `SessionKnnBuilder`.
+//! `SessionIndex`.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use pyo3::prelude::*;
-use recsys_core::builders::{Limits, SessionKnnBuilder, SessionKnnParams};
-use recsys_core::catalog::Catalog;
 use recsys_core::rank::{Neighbourhood, goes_with};
 use recsys_core::sessions::{KIND, SessionIndex};
 
-use crate::builders::Slot;
-use crate::catalog::{PyCatalog, json, object};
+use crate::catalog::{PyCatalog, json};
 use crate::guard::run;
-use crate::session_seq::push_events;
 
-/// Adds this module's classes.
+/// Adds this module's class.
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
-    m.add_class::<PySessionIndex>()?;
-    m.add_class::<PySessionKnnBuilder>()
+    m.add_class::<PySessionIndex>()
 }
 
 /// A mapped session index: past sessions, searched at request time.
@@ -124,69 +119,6 @@ impl PySessionIndex {
             sessions
                 .map(|session| Ok(self.inner.items(session)?.len()))
                 .collect()
-        })
-    }
-}
-
-/// Past sessions, made ready to be searched.
-#[pyclass(name = "SessionKnnBuilder", frozen)]
-struct PySessionKnnBuilder {
-    catalog: Arc<Catalog>,
-    builder: Slot<SessionKnnBuilder>,
-}
-
-#[pymethods]
-impl PySessionKnnBuilder {
-    #[new]
-    #[pyo3(signature = (catalog, *, sessions_per_item = 2000, max_items_per_session = 200, memory_bytes, scratch_dir,
-        threads = 0))]
-    fn new(
-        py: Python<'_>,
-        catalog: &PyCatalog,
-        sessions_per_item: usize,
-        max_items_per_session: usize,
-        memory_bytes: u64,
-        scratch_dir: PathBuf,
-        threads: usize,
-    ) -> PyResult<Self> {
-        let catalog = catalog.inner.clone();
-        let limits = Limits {
-            memory_bytes,
-            scratch_dir,
-            threads,
-        };
-        let params = SessionKnnParams {
-            sessions_per_item,
-            max_items_per_session,
-        };
-        let builder = run(py, || SessionKnnBuilder::new(catalog.len(), params, limits))?;
-        Ok(Self {
-            catalog,
-            builder: Slot::new(builder),
-        })
-    }
-
-    fn push(
-        &self,
-        py: Python<'_>,
-        sessions: &Bound<'_, PyAny>,
-        ordinals: &Bound<'_, PyAny>,
-        ts_ms: &Bound<'_, PyAny>,
-        weights: &Bound<'_, PyAny>,
-    ) -> PyResult<()> {
-        let columns = [sessions, ordinals, ts_ms, weights];
-        push_events(py, &self.builder, SessionKnnBuilder::push, columns)
-    }
-
-    #[pyo3(signature = (path, *, metadata = "{}"))]
-    fn finish(&self, py: Python<'_>, path: PathBuf, metadata: &str) -> PyResult<(String, u64)> {
-        run(py, || {
-            let built = self
-                .builder
-                .take()?
-                .finish(&path, &self.catalog, object(metadata)?)?;
-            let heavy = built.counts.get("heavy_sessions").and_then(|n| n.as_u64());
-            Ok((built.sha256, heavy.unwrap_or(0)))
         })
     }
 }
