@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from msgspec import Meta, Struct
 from msgspec.structs import replace
@@ -52,6 +52,15 @@ class SignalWeights(Struct, frozen=True, forbid_unknown_fields=True):
     pop: Weight = 0.0
     cooc: Weight = 0.0
     emb: Weight = 0.0
+
+
+class BlendWeights(SignalWeights, frozen=True, forbid_unknown_fields=True):
+    """Weights of the signals of a blend: ``signals`` weighs some of them apart from their groups.
+
+    Weights of a request, an arm or a target stand in the place of all of these.
+    """
+
+    signals: dict[SignalName, Weight] = {}
 
 
 class SeenPolicy(Struct, frozen=True, forbid_unknown_fields=True):
@@ -122,7 +131,7 @@ class RankingSettings(Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
     """
 
     mode: Mode | None = None
-    weights: SignalWeights | None = None
+    weights: BlendWeights | None = None
     normalizer: Normalizer | None = None
     half_life_days: Positive | None = None
     anchor_decay: Annotated[float, Meta(gt=0.0, le=1.0)] | None = None
@@ -199,7 +208,7 @@ class Ranking(Struct, frozen=True, kw_only=True):
     """The settings that rank one surface and segment: all layers applied. ``None`` is off."""
 
     mode: Mode = "blend"
-    weights: SignalWeights = SignalWeights(pop=0.2, cooc=1.0, emb=1.0)
+    weights: BlendWeights = BlendWeights(pop=0.2, cooc=1.0, emb=1.0)
     normalizer: Normalizer = "saturating"
     half_life_days: float | None = None
     anchor_decay: float = 1.0
@@ -254,6 +263,15 @@ def resolve_ranking(config: TenantConfig, surface: str, segment: str) -> Ranking
     if "ladder" in said:
         said["ladder"] = tuple(said["ladder"])
     return replace(Ranking(), **said)
+
+
+def weight_of(weights: SignalWeights, signal: SignalName) -> float:
+    """Return what a signal weighs in a blend: its own weight if it is named, else that of its group."""
+    own = weights.signals.get(signal) if isinstance(weights, BlendWeights) else None
+    if own is not None:
+        return own
+    of_group: float = getattr(weights, WEIGHT_GROUPS[signal])
+    return of_group
 
 
 def fresh_popularity_of(config: TenantConfig, surface: str) -> FreshPopularity | None:
@@ -317,9 +335,12 @@ def _check_settings(settings: RankingSettings, at: str) -> None:
 
 def check_weights(weights: SignalWeights, at: str) -> None:
     """Raise :class:`InvalidDocument` for weights that cannot be used."""
-    for group in weights.__struct_fields__:
+    for group in get_args(WeightGroup):
         _check_finite(getattr(weights, group), f"{at}.{group}")
-    if not (weights.pop or weights.cooc or weights.emb):
+    if isinstance(weights, BlendWeights):
+        for signal, weight in weights.signals.items():
+            _check_finite(weight, f"{at}.signals.{signal}")
+    if not any(weight_of(weights, signal) for signal in WEIGHT_GROUPS):
         raise InvalidDocument(at, "all are 0: nothing would be ranked")
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from msgspec import Struct
 
 from recsys._native import Catalog, Plan, RuleSet, Rung, SessionIndex, Signal, Source
-from recsys.contracts.config import WEIGHT_GROUPS, Mode, Ranking, SignalName
+from recsys.contracts.config import WEIGHT_GROUPS, Mode, Ranking, SignalName, weight_of
 from recsys.contracts.http import DEFAULT_SEGMENT
 
 MODE_SIGNALS: dict[Mode, tuple[SignalName, ...]] = {
@@ -19,6 +19,8 @@ MODE_SIGNALS: dict[Mode, tuple[SignalName, ...]] = {
     "session_knn": ("session_knn",),
     "blend": ("popularity", "cooc", "implicit", "session_seq", "content_sim", "session_knn"),
 }
+
+_BLEND_NEEDS: tuple[SignalName, ...] = ("popularity", "cooc")
 
 AnySignal = Signal | SessionIndex
 """What a mode ranks by: lists made before, or sessions that are searched at request time."""
@@ -50,9 +52,11 @@ def compile_plan(
 ) -> CompiledPlan:
     """Return the plan for requests of ``segment`` in ``mode``."""
     asked = MODE_SIGNALS[mode]
-    required = ("popularity", "cooc") if mode == "blend" else asked
+    is_blend = mode == "blend"
+    weights = {name: weight_of(ranking.weights, name) if is_blend else 1.0 for name in asked}
+    required = [name for name in _BLEND_NEEDS if weights[name]] if is_blend else asked
     sources = [
-        _build_source(name, signals[name], ranking, segment, is_blend=mode == "blend")
+        _build_source(name, signals[name], ranking, segment, weights[name])
         for name in asked
         if name in signals
     ]
@@ -74,10 +78,9 @@ def compile_plan(
 
 
 def _build_source(
-    name: SignalName, signal: AnySignal, ranking: Ranking, segment: str, *, is_blend: bool
+    name: SignalName, signal: AnySignal, ranking: Ranking, segment: str, weight: float
 ) -> Source:
     group = WEIGHT_GROUPS[name]
-    weight = getattr(ranking.weights, group) if is_blend else 1.0
     if isinstance(signal, SessionIndex):
         found_by = ranking.session_knn
         return Source.of_sessions(

@@ -6,15 +6,18 @@ import {field, h, notice, select} from './page.js';
 
 export const title = 'Config';
 const draft = drafts.config;
-const MODES = ['popularity', 'cooc', 'implicit', 'session_seq', 'content_sim', 'blend'];
+const MODES = ['popularity', 'cooc', 'implicit', 'session_seq', 'content_sim', 'session_knn', 'blend'];
 const number = (text) => (text.trim() === '' ? undefined : Number.isFinite(Number(text)) ? Number(text) : text);
 const names = (text) => (text.trim() === '' ? undefined : text.split(',').map((name) => name.trim()).filter(Boolean));
 /** The fields of a layer: where, label, choices or what the text means, hint. */
 const LAYER = [
   ['mode', 'Mode', MODES, 'Built in: blend'],
   ['weights.pop', 'Weight of popularity', number, 'Built in: 0.2; one that is not given is 0'],
-  ['weights.cooc', 'Weight of co-visitation', number, 'And session sequences; built in: 1'],
+  ['weights.cooc', 'Weight of co-visitation', number, 'And of sequences and past sessions; built in: 1'],
   ['weights.emb', 'Weight of embeddings', number, 'Users and content; built in: 1'],
+  ['weights.signals.session_seq', 'Weight of sequences', number, 'If not that of co-visitation'],
+  ['weights.signals.session_knn', 'Weight of past sessions', number, 'If not that of co-visitation'],
+  ['weights.signals.content_sim', 'Weight of content', number, 'If not that of embeddings'],
   ['normalizer', 'Normaliser', ['saturating', 'max', 'none'], 'Built in: saturating'],
   ['half_life_days', 'Half-life', number, 'Days, of popularity'],
   ['anchor_decay', 'Anchor decay', number, 'Above 0 to 1; built in: 1'],
