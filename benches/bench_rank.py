@@ -1,7 +1,8 @@
 """The native rank call beside the same neighbours added up and cut by numpy without any filter.
 
 Each call has k = 20, 50 exclusions and a forbidden tag; ids are read back as strings. ``bare p95`` is the
-same call without exclusions and tag, which is what the prototype did. Microseconds.
+same call without exclusions and tag, which is what the prototype did. Microseconds. Artifacts are written
+as the cache of a service writes them.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from benches.synthetic_artifacts import write_catalog, write_neighbours
+from benches.synthetic_artifacts import cached, write_catalog, write_neighbours
 from recsys import _native
 
 T = TypeVar("T")
@@ -42,8 +43,8 @@ def bench(folder: Path, n_items: int, n_neighbours: int) -> None:
     """Write the artifacts of one size, and time both rankers on the same requests."""
     write_catalog(folder / "catalog", n_items)
     write_neighbours(folder / "cooc", folder / "catalog", n_neighbours)
-    catalog = _native.Catalog.open(str(folder / "catalog"))
-    signal = _native.Signal.open(str(folder / "cooc"))
+    catalog = _native.Catalog.open(str(cached(folder / "catalog")))
+    signal = _native.Signal.open(str(cached(folder / "cooc")))
     plan = _native.Plan(catalog, [_native.Source("cooc", signal, weight=1.0, weight_group="cooc")])
     rng = np.random.default_rng(2)
     excluded = [f"item-{i:08d}" for i in rng.integers(0, n_items, 50)]

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from xxhash import xxh3_64, xxh3_64_intdigest
 
 from recsys import _native
+from recsys.artifacts.atomic_files import read_pieces
+from recsys.artifacts.cache_files import FilePool
 
 SECTION_ROWS = 32
 FIRST_SECTION = 64 + SECTION_ROWS * 32
@@ -57,6 +59,15 @@ def write_neighbours(path: Path, catalog_path: Path, n_neighbours: int) -> None:
             ("meta", [np.frombuffer(json.dumps(metadata).encode(), dtype="u1")]),
         ],
     )
+
+
+def cached(path: Path) -> Path:
+    """Return a copy of a file as the cache of a service writes it, in blocks that large pages can keep."""
+    pool = FilePool(path.parent / "cache", 1 << 40, set)
+    with pool.new_file(path.stat().st_size) as file:
+        file.write(read_pieces(path), path.name)
+        file.keep(path.name)
+    return path.parent / "cache" / "files" / path.name
 
 
 def _row_counts(n_items: int) -> Iterator[int]:

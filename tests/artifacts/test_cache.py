@@ -1,6 +1,7 @@
 import hashlib
 import json
 import multiprocessing
+import random
 import shutil
 import threading
 import time
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from recsys.artifacts.cache import ArtifactCache
+from recsys.artifacts.cache_files import FilePool
 from recsys.artifacts.errors import (
     ManifestError,
     RegistryError,
@@ -256,3 +258,24 @@ def test_a_damaged_record_is_as_good_as_none(folder_registry: Registry, tmp_path
     assert cache.last_fetched("shop", "home") is None
     assert same(cache.fetch(folder_registry, manifest), files)
     assert cache.last_fetched("shop", "home") == manifest
+
+
+@pytest.mark.parametrize("size_of_piece", [1 << 20, 700_001, 9 << 20])
+def test_a_file_is_what_its_pieces_are_whatever_their_size(tmp_path: Path, size_of_piece: int) -> None:
+    data = random.Random(size_of_piece).randbytes(5_000_003)
+    pieces = [data[start : start + size_of_piece] for start in range(0, len(data), size_of_piece)]
+    pool = FilePool(tmp_path, 1 << 30, set)
+    with pool.new_file(len(data)) as file:
+        file.write(iter(pieces), "data")
+        file.keep("data")
+    with (
+        pool.new_file(len(data)) as file,
+        pytest.raises(RegistryError, match="5000002 bytes, not the 5000003"),
+    ):
+        file.write([data[:-1]], "data")
+    with pool.new_file(len(data)) as file, pytest.raises(RegistryError, match="more than the 5000003 bytes"):
+        file.write([data, b"x"], "data")
+    lease = pool.lease("data")
+    assert lease is not None
+    assert lease.path.read_bytes() == data
+    lease.close()

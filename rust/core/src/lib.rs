@@ -21,6 +21,7 @@ pub mod error;
 pub mod eventlog;
 pub mod exposure;
 pub mod format;
+pub mod lookup;
 pub mod mapping;
 pub mod plain_request;
 pub mod pseudonym;
@@ -32,13 +33,6 @@ mod verify;
 
 pub use error::{Error, Result};
 pub use verify::verify;
-
-/// Reads every value and keeps none: what is behind them is in the caches afterwards. As no read waits for another,
-/// the processor waits for many of them at once.
-#[inline]
-pub(crate) fn touch(values: impl Iterator<Item = u64>) {
-    std::hint::black_box(values.fold(0, u64::wrapping_add));
-}
 
 /// Position of an item in its catalog, in byte order of the item ids.
 pub type Ordinal = u32;

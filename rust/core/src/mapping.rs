@@ -42,6 +42,18 @@ impl Mapping {
         let map = unsafe { Mmap::map(file) }.map_err(|e| Error::io(path, e))?;
         Ok(Self { map: Some(map) })
     }
+
+    /// Reads the file in and maps every page, so that no later read stops for one. Only a hint: where the system cannot,
+    /// or memory is short, pages come when they are read, as they would have. What is not in memory yet comes in large
+    /// pages, of which the processor can keep in mind where all are, if the file system has them.
+    pub fn populate(&self) {
+        #[cfg(target_os = "linux")]
+        if let Some(map) = &self.map {
+            for advice in [memmap2::Advice::HugePage, memmap2::Advice::PopulateRead] {
+                let _: std::io::Result<()> = map.advise(advice);
+            }
+        }
+    }
 }
 
 /// Asks the processor to bring the cache line of `slice[at]` near; nothing happens if there is no such element.

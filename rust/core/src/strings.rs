@@ -6,9 +6,12 @@
 
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::NONE;
 use crate::error::{Error, Result};
 use crate::format::{Artifact, Ragged, Section, Writer, offsets};
-use crate::{NONE, touch};
+use crate::mapping::prefetch;
+
+const SLOTS_PER_LINE: usize = 64 / size_of::<u32>();
 
 /// Texts of one artifact.
 #[derive(Clone, Debug)]
@@ -56,12 +59,17 @@ impl StringTable {
 
     /// The position of `text`, or `None` if the table does not have it or is not indexed.
     pub fn find(&self, artifact: &Artifact, text: &str) -> Result<Option<u32>> {
+        self.find_hashed(artifact, Self::hash(text), text)
+    }
+
+    /// As [`StringTable::find`], for a text whose hash is known.
+    pub fn find_hashed(&self, artifact: &Artifact, hash: u64, text: &str) -> Result<Option<u32>> {
         let Some(index) = &self.index else {
             return Ok(None);
         };
         let table = artifact.slice(index);
         let mask = table.len().wrapping_sub(1);
-        let home = xxh3_64(text.as_bytes()) as usize;
+        let home = hash as usize;
         for step in 0..table.len() {
             let i = table[home.wrapping_add(step) & mask];
             if i == NONE {
@@ -79,31 +87,46 @@ impl StringTable {
         ))
     }
 
-    /// Brings what [`StringTable::find`] will read for these texts into the caches, in most cases.
-    pub fn touch(&self, artifact: &Artifact, texts: &[&str]) {
-        let Some(index) = &self.index else { return };
-        let table = artifact.slice(index);
-        if texts.len() < 2 || table.is_empty() {
-            return;
-        }
-        let mask = table.len() - 1;
-        let homes: Vec<usize> = texts
-            .iter()
-            .map(|text| xxh3_64(text.as_bytes()) as usize & mask)
-            .collect();
-        let positions = || homes.iter().map(|home| table[*home]);
-        touch(positions().map(u64::from));
-        touch(positions().map(|i| self.first_byte(artifact, i)));
+    /// What texts are found by.
+    #[inline]
+    pub fn hash(text: &str) -> u64 {
+        xxh3_64(text.as_bytes())
     }
 
-    /// The first byte of the text at position `i`, 0 if there is none.
+    /// Asks for the cache line of the first slot of a text.
     #[inline]
-    pub fn first_byte(&self, artifact: &Artifact, i: u32) -> u64 {
-        let start = self.offsets.start(artifact, i);
-        let data: &[u8] = artifact.slice(&self.data);
-        start
-            .and_then(|start| data.get(start))
-            .map_or(0, |byte| u64::from(*byte))
+    pub fn prefetch_slot(&self, artifact: &Artifact, hash: u64) {
+        let slots: &[u32] = self
+            .index
+            .as_ref()
+            .map_or(&[], |index| artifact.slice(index));
+        prefetch(slots, hash as usize & slots.len().wrapping_sub(1));
+    }
+
+    /// The positions that a text may have: those in its slots, up to an empty one or the end of their cache line.
+    pub fn guesses(&self, artifact: &Artifact, hash: u64) -> impl Iterator<Item = u32> {
+        let slots: &[u32] = self
+            .index
+            .as_ref()
+            .map_or(&[], |index| artifact.slice(index));
+        let home = hash as usize & slots.len().wrapping_sub(1);
+        let line = home % SLOTS_PER_LINE;
+        let slots = slots.iter().skip(home).take(SLOTS_PER_LINE - line);
+        slots.copied().take_while(|position| *position != NONE)
+    }
+
+    /// Asks for where the text at position `i` is.
+    #[inline]
+    pub fn prefetch_row(&self, artifact: &Artifact, i: u32) {
+        self.offsets.prefetch(artifact, i);
+    }
+
+    /// Asks for the first cache line of the text at position `i`.
+    #[inline]
+    pub fn prefetch_text(&self, artifact: &Artifact, i: u32) {
+        if let Some(start) = self.offsets.start(artifact, i) {
+            prefetch(artifact.slice(&self.data), start);
+        }
     }
 
     /// Checks every offset, that every text is UTF-8, and the index if there is one.

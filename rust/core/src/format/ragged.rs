@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::{Artifact, Section};
 use crate::error::{Error, Result};
+use crate::mapping::prefetch;
 
 /// `n + 1` ascending offsets, the first zero and the last the length of what they divide.
 ///
@@ -50,6 +51,12 @@ impl Ragged {
     pub fn start(&self, artifact: &Artifact, i: u32) -> Option<usize> {
         let start = artifact.slice(&self.offsets).get(i as usize)?;
         Some(*start as usize)
+    }
+
+    /// Asks for the cache line where row `i` starts.
+    #[inline]
+    pub fn prefetch(&self, artifact: &Artifact, i: u32) {
+        prefetch(artifact.slice(&self.offsets), i as usize);
     }
 
     /// How many rows there are.

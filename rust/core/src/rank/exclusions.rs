@@ -11,7 +11,12 @@ use crate::Ordinal;
 use crate::catalog::Catalog;
 use crate::error::Result;
 
-const EMPTY: u32 = u32::MAX;
+const EMPTY: u64 = u64::MAX;
+
+/// Slots an id: so many that most items which are not excluded meet an empty one at once.
+const SPARSE: usize = 4;
+
+const UPPER: u64 = !0 << 32;
 
 /// Questions for each excluded id after which the ids are resolved.
 const ASKED_PER_ID: usize = 2;
@@ -21,8 +26,8 @@ const ASKED_PER_ID: usize = 2;
 pub struct Exclusions<'r> {
     catalog: &'r Catalog,
     ids: &'r [&'r str],
-    /// A hash table of positions in `ids`, by XXH3-64.
-    slots: Vec<u32>,
+    /// A hash table by XXH3-64, the upper half of which is that of an entry; the lower half is a position in `ids`.
+    slots: Vec<u64>,
     asked: usize,
     resolved: Option<OrdinalSet>,
 }
@@ -32,10 +37,11 @@ impl<'r> Exclusions<'r> {
     pub fn new(catalog: &'r Catalog, ids: &'r [&'r str]) -> Self {
         let mut slots = Vec::new();
         if !ids.is_empty() {
-            slots.resize((ids.len() * 2).next_power_of_two(), EMPTY);
-            for (position, id) in ids.iter().enumerate() {
-                let slot = slot(&slots, ids, id.as_bytes());
-                slots[slot] = position as u32;
+            slots.resize((ids.len() * SPARSE).next_power_of_two(), EMPTY);
+            for (id, position) in ids.iter().zip(0..) {
+                let hash = xxh3_64(id.as_bytes());
+                let slot = slot(&slots, ids, hash, id.as_bytes());
+                slots[slot] = hash & UPPER | position;
             }
         }
         Self {
@@ -57,16 +63,15 @@ impl<'r> Exclusions<'r> {
             return Ok(self.resolve()?.contains(item));
         }
         let id = self.catalog.id_bytes(item)?;
-        Ok(self.slots[slot(&self.slots, self.ids, id)] != EMPTY)
+        Ok(self.slots[slot(&self.slots, self.ids, xxh3_64(id), id)] != EMPTY)
     }
 
     fn resolve(&mut self) -> Result<&OrdinalSet> {
         if self.resolved.is_none() {
             let mut items = OrdinalSet::default();
             items.reset(self.ids.len());
-            self.catalog.touch_ids(self.ids);
-            for id in self.ids {
-                if let Some(item) = self.catalog.ordinal(id)? {
+            for item in self.catalog.look_up(self.ids).finish() {
+                if let Some(item) = item? {
                     items.insert(item);
                 }
             }
@@ -76,12 +81,16 @@ impl<'r> Exclusions<'r> {
     }
 }
 
-/// Where `id` is, or would be; half of the slots are empty.
-fn slot(slots: &[u32], ids: &[&str], id: &[u8]) -> usize {
+/// Where `id` is, or would be; most of the slots are empty.
+fn slot(slots: &[u64], ids: &[&str], hash: u64, id: &[u8]) -> usize {
     let mask = slots.len() - 1;
-    let mut slot = xxh3_64(id) as usize & mask;
-    while slots[slot] != EMPTY && ids[slots[slot] as usize].as_bytes() != id {
+    let mut slot = hash as usize & mask;
+    loop {
+        let entry = slots[slot];
+        let is_id = || ids[entry as u32 as usize].as_bytes() == id;
+        if entry == EMPTY || (entry ^ hash) & UPPER == 0 && is_id() {
+            return slot;
+        }
         slot = (slot + 1) & mask;
     }
-    slot
 }

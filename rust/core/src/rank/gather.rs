@@ -9,6 +9,9 @@ use crate::error::Result;
 use crate::signal::{KeyType, List, Scores, Signal};
 use crate::{NONE, Ordinal};
 
+/// Lists that are asked for ahead of the one that is added up.
+const LISTS_AHEAD: usize = 2;
+
 /// Who the request is about, resolved.
 #[derive(Debug)]
 pub struct Subject<'r> {
@@ -59,7 +62,6 @@ pub fn gather<'p>(
         if signal.key_type() == KeyType::Item {
             let before = lists.len();
             let mut factor = 1.0;
-            signal.touch_rows(subject.anchors);
             for anchor in subject.anchors {
                 if *anchor != NONE {
                     let list = signal.list(*anchor)?;
@@ -90,27 +92,34 @@ pub fn gather<'p>(
         lists.iter().map(|(.., list)| list.len()).sum::<usize>()
             + searches
                 .iter()
-                .map(|(_, search)| search.entries)
+                // Sessions that are alike have items in common.
+                .map(|(_, search)| search.entries / 2)
                 .sum::<usize>(),
     );
-    // Where the lists are in memory is all over the file: a look at every line of all of them before any is read item
-    // by item lets the processor wait for many at once.
-    for (.., list) in &lists {
-        list.touch();
+    // Lists are all over the file, and the processor waits for a few dozen cache lines at once and no more: so the lines
+    // of a list are asked for while those before it are added up.
+    for (.., list) in lists.iter().take(LISTS_AHEAD) {
+        list.prefetch(usize::MAX);
     }
-    for (.., list) in &lists {
+    for (i, (s, factor, list)) in lists.iter().enumerate() {
+        if let Some((.., coming)) = lists.get(i + LISTS_AHEAD) {
+            coming.prefetch(usize::MAX);
+        }
         list.check()?;
-    }
-    for (s, factor, list) in &lists {
+        let mut adder = table.adder(*s, list.len());
         match list.scores() {
             Scores::F32(scores) => {
-                let scores = scores.iter().map(|score| f64::from(*score));
-                table.add_list(*s, *factor, list.items(), scores);
+                for (item, score) in list.items().iter().zip(scores) {
+                    adder.add(*item, factor * f64::from(*score));
+                }
             }
             Scores::F64(scores) => {
-                table.add_list(*s, *factor, list.items(), scores.iter().copied());
+                for (item, score) in list.items().iter().zip(scores) {
+                    adder.add(*item, factor * score);
+                }
             }
         }
+        adder.finish();
     }
     for (s, search) in &searches {
         neighbours.vote(search, *s, subject.anchors, table)?;

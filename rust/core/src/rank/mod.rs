@@ -15,6 +15,7 @@ mod filter;
 mod gather;
 mod ladder;
 mod mmr;
+mod order;
 mod plan;
 mod refill;
 mod request;

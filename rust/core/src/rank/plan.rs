@@ -211,6 +211,7 @@ impl Plan {
                 }
             })
             .collect::<Result<_>>()?;
+        prepare(&catalog, &sources, &ladder);
         let boosted_ranks = sources
             .iter()
             .zip(&segment_keys)
@@ -268,6 +269,22 @@ impl Plan {
     /// The rules.
     pub fn rules(&self) -> &Rules {
         &self.rules
+    }
+}
+
+/// Does once what requests should not wait for.
+fn prepare(catalog: &Catalog, sources: &[Source], ladder: &[Rung]) {
+    catalog.prepare();
+    for source in sources {
+        match &source.origin {
+            Origin::Lists(signal) => signal.populate(),
+            Origin::Sessions(index, _) => index.populate(),
+        }
+    }
+    for rung in ladder {
+        if let Rung::Signal { signal, .. } = rung {
+            signal.populate();
+        }
     }
 }
 

@@ -20,9 +20,8 @@ impl Seen {
             return Err(Error::Plan(format!("damping: {factor} is not in 0..1")));
         }
         let mut items = Vec::with_capacity(request.seen.len());
-        catalog.touch_ids(&request.seen);
-        for id in &request.seen {
-            items.extend(catalog.ordinal(id)?);
+        for item in catalog.look_up(&request.seen).finish() {
+            items.extend(item?);
         }
         items.sort_unstable();
         items.dedup();

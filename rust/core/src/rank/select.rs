@@ -51,8 +51,16 @@ impl Plan {
 
 fn rank(plan: &Plan, request: &Request<'_>, scratch: &mut Scratch) -> Result<Ranked> {
     let started = Instant::now();
-    let anchors = distinct_anchors(plan, request)?;
     let weights = weights(plan, request);
+    let anchors = distinct_anchors(plan, &weights, request)?;
+    // Before the lists are read, which are on their way meanwhile.
+    let filter = Filter::new(
+        &plan.catalog,
+        &plan.rules,
+        request,
+        &anchors,
+        &mut scratch.sets,
+    )?;
     let subject = Subject {
         anchors: &anchors,
         user: request.user,
@@ -64,14 +72,7 @@ fn rank(plan: &Plan, request: &Request<'_>, scratch: &mut Scratch) -> Result<Ran
     } else {
         Vec::new()
     };
-    let filter = Filter::new(
-        &plan.catalog,
-        &plan.rules,
-        request,
-        &anchors,
-        &mut scratch.sets,
-    )?;
-    let allowed = filter.allowed()?;
+    let allowed = filter.allowed();
     let maxima = maxima(plan, table, &gathered.streams);
     let scorer = Scorer {
         plan,
@@ -79,19 +80,27 @@ fn rank(plan: &Plan, request: &Request<'_>, scratch: &mut Scratch) -> Result<Ran
         maxima,
         seen: Seen::new(&plan.catalog, request)?,
     };
-    let walk = Walk::new(&scorer, table, gathered.streams, allowed.as_deref())?;
+    let wanted = request.offset.saturating_add(request.k);
+    let walk = Walk::new(
+        &scorer,
+        table,
+        gathered.streams,
+        allowed.as_deref(),
+        filter.reads_tags(),
+        wanted,
+    )?;
     let gathered_at = Instant::now();
 
-    let wanted = request.offset.saturating_add(request.k);
     scratch.chosen.reset(wanted.min(STREAM_OVER));
     let caps = Caps::new(&plan.catalog, request, &plan.diversity)?;
     let result = Ranked {
         source_keys: gathered.source_keys,
         candidates,
         include_unknown: filter.include_unknown,
+        items: Vec::with_capacity(wanted.min(STREAM_OVER)),
         ..Ranked::default()
     };
-    let most_pulled = match filter.required_items()? {
+    let most_pulled = match filter.required_items() {
         Some(items) => items.saturating_mul(PULLED_PER_ITEM),
         None => usize::MAX,
     };
@@ -184,9 +193,9 @@ impl Selection<'_, '_> {
         Ok(())
     }
 
-    fn candidate(&self, position: usize) -> RankedItem {
+    fn candidate(&self, position: usize, score: f64) -> RankedItem {
         RankedItem {
-            score: self.scorer.score(self.table, position),
+            score,
             found_by: self.table.found_by(position),
             ..RankedItem::uncalled(self.table.ordinal(position))
         }
@@ -207,11 +216,15 @@ impl Selection<'_, '_> {
                 {
                     continue;
                 }
-                let mut place = match self.table.find(*item) {
-                    Some(position) => self.candidate(position),
+                let position = match self.table.find(*item) {
                     None if self.walk.knows(*item)? => {
-                        let position = self.walk.draw(&self.scorer, self.table, *item)?;
-                        self.candidate(position)
+                        Some(self.walk.draw(&self.scorer, self.table, *item)?)
+                    }
+                    found => found,
+                };
+                let mut place = match position {
+                    Some(position) => {
+                        self.candidate(position, self.scorer.score(self.table, position))
                     }
                     None => RankedItem::uncalled(*item),
                 };
@@ -223,18 +236,18 @@ impl Selection<'_, '_> {
         Ok(())
     }
 
-    /// The next candidate in score order that may be shown and is not in the list yet.
-    fn next(&mut self) -> Result<Option<RankedItem>> {
-        while let Some(position) = self.walk.next(&self.scorer, self.table)? {
+    /// The next candidate in score order that may be shown and is not in the list yet: its position and score.
+    fn next(&mut self) -> Result<Option<(usize, f64)>> {
+        while let Some((position, score)) = self.walk.next(&self.scorer, self.table)? {
             if self.walk.n_pulled() > self.most_pulled {
-                let allowed = self.filter.all_allowed()?;
+                let allowed = self.filter.all_allowed();
                 self.walk.restrict(&self.scorer, self.table, &allowed)?;
                 self.allowed = Some(allowed);
                 self.most_pulled = usize::MAX;
             }
             let item = self.table.ordinal(position);
             if !self.chosen.contains(item) && self.passes(item, false)? {
-                return Ok(Some(self.candidate(position)));
+                return Ok(Some((position, score)));
             }
         }
         Ok(None)
@@ -243,11 +256,11 @@ impl Selection<'_, '_> {
     /// Takes candidates in score order while the caps have room for them.
     fn fill(&mut self) -> Result<()> {
         while !self.is_full() {
-            let Some(next) = self.next()? else {
+            let Some((position, score)) = self.next()? else {
                 return Ok(());
             };
-            if self.fits(next.item, false)? {
-                self.take(next)?;
+            if self.fits(self.table.ordinal(position), false)? {
+                self.take(self.candidate(position, score))?;
             }
         }
         Ok(())
@@ -258,8 +271,10 @@ impl Selection<'_, '_> {
         let catalog = &self.plan.catalog;
         let mut pool = Vec::new();
         while !self.is_full() && pool.len() < self.plan.diversity.mmr_pool {
-            let Some(next) = self.next()? else { break };
-            pool.push(next);
+            let Some((position, score)) = self.next()? else {
+                break;
+            };
+            pool.push(self.candidate(position, score));
         }
         let of = |items: &[RankedItem]| {
             items
@@ -304,10 +319,9 @@ impl Selection<'_, '_> {
                     .map(|(i, _)| i)
                     .collect();
             }
-            if let Some(position) = self
-                .table
-                .find(place.item)
-                .filter(|_| request.explain && place.rung.is_none())
+            if request.explain
+                && place.rung.is_none()
+                && let Some(position) = self.table.find(place.item)
             {
                 place.contributions = contributions(&self.scorer, self.table, position);
             }

@@ -14,6 +14,8 @@ use crate::{NONE, Ordinal};
 pub const MAX_LAST_ITEMS: usize = 9;
 /// Most recent sessions, and most neighbours.
 const MAX_SESSIONS: usize = 100_000;
+/// Neighbours whose items are asked for ahead of the one that votes.
+const SESSIONS_AHEAD: usize = 8;
 /// The largest similarity, in parts: that of a session which shares all of [`MAX_LAST_ITEMS`].
 const MAX_SIMILARITY: usize = MAX_LAST_ITEMS * (MAX_LAST_ITEMS + 1) / 2;
 
@@ -102,15 +104,10 @@ impl Neighbours {
         self.merge(index, lists, most)?;
         let neighbours = self.choose(neighbourhood.neighbors);
         let chosen = &self.chosen[neighbours.clone()];
-        // Where the neighbours are in memory is all over the file: first all are asked for, then they are read.
-        index.touch_sessions(chosen.iter().map(|neighbour| neighbour.session));
-        let mut entries = 0;
-        for neighbour in chosen {
-            index.prefetch(neighbour.session);
-        }
-        for neighbour in chosen {
-            entries += index.items(neighbour.session)?.len();
-        }
+        let entries = chosen
+            .iter()
+            .map(|neighbour| index.length(neighbour.session))
+            .sum();
         Ok(Search {
             index,
             neighbours,
@@ -126,39 +123,26 @@ impl Neighbours {
     /// Collects the `most` latest sessions of `lists`, latest first, with what they share.
     fn merge(&mut self, index: &SessionIndex, lists: &[&[u32]], most: usize) -> Result<()> {
         self.matches.clear();
-        let mut heads = [NONE; MAX_LAST_ITEMS];
-        let mut next = [0; MAX_LAST_ITEMS];
-        for (head, list) in heads.iter_mut().zip(lists) {
-            *head = list.first().copied().unwrap_or(NONE);
+        let (length, found) = (lists.len(), &mut self.matches);
+        let out_of_order = match *lists {
+            [] => None,
+            [a] => merge([a], length, most, found),
+            [a, b] => merge([a, b], length, most, found),
+            [a, b, c] => merge([a, b, c], length, most, found),
+            [a, b, c, d] => merge([a, b, c, d], length, most, found),
+            _ => {
+                let mut all: [&[u32]; MAX_LAST_ITEMS] = [&[]; MAX_LAST_ITEMS];
+                all[..length].copy_from_slice(lists);
+                merge(all, length, most, found)
+            }
+        };
+        match out_of_order {
+            Some((session, last)) => {
+                let reason = format!("session {session} comes after session {last}");
+                Err(index.corrupt("item.ses", reason))
+            }
+            None => Ok(()),
         }
-        let mut least = 0;
-        while self.matches.len() < most {
-            let heads = &mut heads[..lists.len()];
-            let session = heads.iter().fold(NONE, |least, head| least.min(*head));
-            if session == NONE {
-                break;
-            }
-            if session < least {
-                let reason = format!("session {session} comes after session {}", least - 1);
-                return Err(index.corrupt("item.ses", reason));
-            }
-            least = session + 1;
-            let (mut similarity, mut position) = (0, u8::MAX);
-            for (p, head) in heads.iter_mut().enumerate() {
-                if *head == session {
-                    similarity += (lists.len() - p) as u8;
-                    position = position.min(p as u8);
-                    next[p] += 1;
-                    *head = lists[p].get(next[p]).copied().unwrap_or(NONE);
-                }
-            }
-            self.matches.push(Match {
-                session,
-                similarity,
-                position,
-            });
-        }
-        Ok(())
     }
 
     /// Puts the `most` most similar sessions, of equals the latest, at the end of the chosen ones.
@@ -194,22 +178,76 @@ impl Neighbours {
         anchors: &[Ordinal],
         table: &mut Table,
     ) -> Result<()> {
-        for neighbour in &self.chosen[search.neighbours.clone()] {
+        let index = search.index;
+        // Most items differ from all anchors in their last bits, which one look tells.
+        let bits = anchors
+            .iter()
+            .fold(0u64, |bits, item| bits | 1 << (item % 64));
+        let chosen = &self.chosen[search.neighbours.clone()];
+        for neighbour in chosen.iter().take(SESSIONS_AHEAD) {
+            index.prefetch(neighbour.session);
+        }
+        for (i, neighbour) in chosen.iter().enumerate() {
+            if let Some(coming) = chosen.get(i + SESSIONS_AHEAD) {
+                index.prefetch(coming.session);
+            }
             // Similarity times match weight, in parts of 10 x length.
             let vote = u32::from(neighbour.similarity)
                 * (MAX_LAST_ITEMS as u32 - u32::from(neighbour.position));
-            for item in search.index.items(neighbour.session)? {
-                if !anchors.contains(item) {
-                    let (position, _) = table.enter(*item);
-                    table.add(position, source, f64::from(vote));
+            let items = index.items(neighbour.session)?;
+            let mut adder = table.adder(source, items.len());
+            for item in items {
+                let is_anchor = bits >> (item % 64) & 1 == 1 && anchors.contains(item);
+                if !is_anchor && adder.add(*item, f64::from(vote)) {
+                    index.prefetch_idf(*item);
                 }
             }
+            adder.finish();
         }
         let parts = (10 * search.length) as f64;
-        table.replace(source, |item, votes| {
-            Ok(votes / parts * search.index.idf(item)?)
-        })
+        table.replace(source, |item, votes| Ok(votes / parts * index.idf(item)?))
     }
+}
+
+/// Puts the `most` least numbers of the first `length` of `lists`, the others of which are empty, into `found`. Gives a
+/// number that comes after a larger one, and that one, if the lists do not ascend.
+///
+/// Which lists have a number is as good as random, so that a branch on it would be guessed wrong every other time: every
+/// step does the same for every list, and there are as many of these as the compiler can unroll.
+fn merge<const N: usize>(
+    lists: [&[u32]; N],
+    length: usize,
+    most: usize,
+    found: &mut Vec<Match>,
+) -> Option<(u32, u32)> {
+    let head = |p: usize, at: usize| lists[p].get(at).copied().unwrap_or(NONE);
+    let mut next = [0; N];
+    let mut heads: [u32; N] = std::array::from_fn(|p| head(p, 0));
+    let mut least = 0;
+    while found.len() < most {
+        let session = heads.iter().fold(NONE, |least, head| least.min(*head));
+        if session == NONE {
+            break;
+        }
+        if session < least {
+            return Some((session, least - 1));
+        }
+        least = session + 1;
+        let (mut similarity, mut position) = (0, u8::MAX);
+        for p in (0..N).rev() {
+            let has = heads[p] == session;
+            similarity += u8::from(has) * length.saturating_sub(p) as u8;
+            position = if has { p as u8 } else { position };
+            next[p] += usize::from(has);
+            heads[p] = head(p, next[p]);
+        }
+        found.push(Match {
+            session,
+            similarity,
+            position,
+        });
+    }
+    None
 }
 
 /// The items that go with the session of `items`, latest first: (item, score), best first, then by ordinal.

@@ -9,59 +9,30 @@
 
 use std::collections::BinaryHeap;
 
+use super::order::{Ordered, Placed};
 use super::scorer::Scorer;
 use super::stream::{Class, Stream};
 use super::table::Table;
 use crate::Ordinal;
+use crate::catalog::Catalog;
 use crate::error::Result;
 
-/// A candidate in the heap: best score first, then lowest ordinal. Sixteen bytes, compared as two integers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Ranked {
-    key: i64,
-    /// The complement of the ordinal, then the position.
-    rest: u64,
-}
-
-impl Ranked {
-    fn new(score: f64, ordinal: Ordinal, position: usize) -> Self {
-        Self {
-            key: total_order(score),
-            rest: u64::from(!ordinal) << 32 | position as u64,
-        }
-    }
-
-    fn position(self) -> usize {
-        self.rest as u32 as usize
-    }
-
-    fn ordinal(self) -> Ordinal {
-        !((self.rest >> 32) as u32)
-    }
-}
-
-/// An integer that compares as `f64::total_cmp` does.
-fn total_order(score: f64) -> i64 {
-    let bits = score.to_bits() as i64;
-    bits ^ (((bits >> 63) as u64) >> 1) as i64
-}
-
-/// How many candidates are sorted, and looked up in the catalog, at first; more each time that they are used up.
-const AHEAD: usize = 32;
+/// Candidates that are sorted and looked up at first beside those that are wanted, for those that may not be shown.
+const SPARE: usize = 6;
+/// Most of them, and fewest.
+const AHEAD: std::ops::RangeInclusive<usize> = 16..=512;
 /// How many items of a stream are looked up at once, on a long walk.
 const LOOKED_UP: usize = 128;
 
 /// Every candidate of every source, one after the other in final order.
 #[derive(Debug)]
 pub struct Walk<'p> {
-    /// The best of the candidates that were there before the walk, worst first.
-    ahead: Vec<Ranked>,
-    /// The others of them, in no order.
-    rest: Vec<Ranked>,
-    /// How many to sort next.
-    n_ahead: usize,
+    /// The candidates that were there before the walk.
+    at_hand: Ordered,
+    /// Whether what the request may say of tags is read from the items.
+    reads_tags: bool,
     /// Candidates that the walk has come upon.
-    heap: BinaryHeap<Ranked>,
+    heap: BinaryHeap<Placed>,
     streams: Vec<Stream<'p>>,
     /// Items that the streams gave.
     n_pulled: usize,
@@ -69,12 +40,15 @@ pub struct Walk<'p> {
 
 impl<'p> Walk<'p> {
     /// Completes the candidates at hand with what the streams say of them, scores them, and makes ready to walk. With
-    /// `allowed`, only those items can ever be shown, so the streams are asked for them and not read.
+    /// `allowed`, only those items can ever be shown, so the streams are asked for them and not read. Most requests walk
+    /// as far as some more than `wanted`.
     pub fn new(
         scorer: &Scorer<'p>,
         table: &mut Table,
         streams: Vec<Stream<'p>>,
         allowed: Option<&[Ordinal]>,
+        reads_tags: bool,
+        wanted: usize,
     ) -> Result<Self> {
         for stream in &streams {
             for position in 0..table.len() {
@@ -94,23 +68,23 @@ impl<'p> Walk<'p> {
         } else {
             streams
         };
-        let scores = scorer.scores(table);
-        let ranked = |p| Ranked::new(scores[p], table.ordinal(p), p);
-        Ok(Self {
-            ahead: Vec::with_capacity(AHEAD),
-            rest: (0..table.len()).map(ranked).collect(),
-            n_ahead: AHEAD,
+        let n_ahead = wanted
+            .saturating_add(SPARE)
+            .clamp(*AHEAD.start(), *AHEAD.end());
+        let mut walk = Self {
+            at_hand: Ordered::new(scorer.scores(table), n_ahead),
+            reads_tags,
             heap: BinaryHeap::new(),
             streams,
             n_pulled: 0,
-        })
+        };
+        walk.advance(&scorer.plan.catalog, table);
+        Ok(walk)
     }
 
-    /// The position in `table` of the next candidate.
-    pub fn next(&mut self, scorer: &Scorer<'p>, table: &mut Table) -> Result<Option<usize>> {
-        if self.ahead.is_empty() && !self.rest.is_empty() {
-            self.look_ahead(scorer);
-        }
+    /// The position in `table` of the next candidate, and its score.
+    pub fn next(&mut self, scorer: &Scorer<'p>, table: &mut Table) -> Result<Option<(usize, f64)>> {
+        self.advance(&scorer.plan.catalog, table);
         let has_boosts = scorer.plan.has_boosts();
         while !self.streams.iter().all(Stream::is_finished) {
             let mut class = Class::Plain;
@@ -121,38 +95,37 @@ impl<'p> Walk<'p> {
                     (class, bound) = (Class::Boosted, boosted);
                 }
             }
-            let bound = total_order(bound);
-            if self.best().is_some_and(|best| best.key > bound) {
+            if self.best().is_some_and(|best| best.is_above(bound)) {
                 break;
             }
             self.pull(scorer, table, class)?;
         }
         // What a stream gave meanwhile may be better than what was there before.
-        let next = if self.heap.peek() > self.ahead.last() {
+        let next = if self.heap.peek() > self.at_hand.peek() {
             self.heap.pop()
         } else {
-            self.ahead.pop()
+            self.at_hand.pop()
         };
-        Ok(next.map(Ranked::position))
+        Ok(next.map(|ranked| (ranked.position(), ranked.score())))
     }
 
-    fn best(&self) -> Option<Ranked> {
-        self.ahead.last().max(self.heap.peek()).copied()
+    fn best(&self) -> Option<Placed> {
+        self.at_hand.peek().max(self.heap.peek()).copied()
     }
 
-    /// Sorts the next of the candidates, and has the catalog bring what will be asked of them into the caches.
-    fn look_ahead(&mut self, scorer: &Scorer<'p>) {
-        let left = self.rest.len().saturating_sub(self.n_ahead);
-        if left > 0 {
-            self.rest.select_nth_unstable(left);
-        }
-        self.ahead.extend(self.rest.drain(left..));
-        self.ahead.sort_unstable();
-        self.n_ahead *= 2;
-        if self.ahead.len() >= AHEAD / 4 {
-            let items = self.ahead.iter().map(|ranked| ranked.ordinal());
-            scorer.plan.catalog.touch(items.clone());
-            scorer.plan.catalog.touch_texts(items);
+    /// Has the next candidates at hand sorted, and asks for what will be read of them: first for where it is, which takes
+    /// about as long as to sort them.
+    fn advance(&mut self, catalog: &Catalog, table: &Table) {
+        let reads_tags = self.reads_tags;
+        let is_new = self.at_hand.advance(table, |unsorted| {
+            for placed in unsorted {
+                catalog.prefetch_rows(placed.ordinal(), reads_tags);
+            }
+        });
+        if is_new {
+            for item in self.at_hand.coming() {
+                catalog.prefetch_values(item, reads_tags);
+            }
         }
     }
 
@@ -189,7 +162,7 @@ impl<'p> Walk<'p> {
         if is_new {
             complete(table, position, &self.streams, None)?;
             self.heap
-                .push(Ranked::new(scorer.score(table, position), item, position));
+                .push(Placed::new(scorer.score(table, position), item, position));
         }
         Ok(position)
     }
@@ -213,14 +186,20 @@ impl<'p> Walk<'p> {
         self.n_pulled += 1;
         // A walk that has come this far goes on for a while.
         if self.n_pulled.is_multiple_of(LOOKED_UP) {
-            scorer.plan.catalog.touch(stream.coming(LOOKED_UP));
+            let (catalog, coming) = (&scorer.plan.catalog, stream.coming(LOOKED_UP));
+            for item in coming.clone() {
+                catalog.prefetch_rows(item, self.reads_tags);
+            }
+            for item in coming {
+                catalog.prefetch_values(item, self.reads_tags);
+            }
         }
         let (position, is_new) = table.enter(item);
         if is_new {
             table.add(position, source, raw);
             complete(table, position, &self.streams, Some(source))?;
             let score = scorer.score(table, position);
-            self.heap.push(Ranked::new(score, item, position));
+            self.heap.push(Placed::new(score, item, position));
         }
         Ok(())
     }
@@ -248,17 +227,4 @@ fn complete(
         }
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    proptest! {
-        #[test]
-        fn the_integer_order_is_that_of_total_cmp(a in any::<f64>(), b in any::<f64>()) {
-            prop_assert_eq!(total_order(a).cmp(&total_order(b)), a.total_cmp(&b));
-        }
-    }
 }

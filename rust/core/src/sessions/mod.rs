@@ -9,12 +9,12 @@ mod write;
 
 use std::path::Path;
 
+use crate::Ordinal;
 use crate::catalog::Catalog;
 use crate::error::{Error, Result};
 use crate::format::{Artifact, Ragged, Section, Type};
 use crate::mapping::prefetch;
 use crate::signal::is_score;
-use crate::{Ordinal, touch};
 
 pub use write::SessionIndexWriter;
 
@@ -22,6 +22,8 @@ pub use write::SessionIndexWriter;
 pub const KIND: &str = "session_knn";
 /// Ordinals of a cache line.
 const LINE: usize = 64 / size_of::<Ordinal>();
+/// Cache lines of an item's sessions to ask for at once; the processor asks for the others by itself.
+const LATEST_LINES: usize = 4;
 
 /// A mapped session index.
 #[derive(Debug)]
@@ -103,10 +105,27 @@ impl SessionIndex {
         catalog.check_owner(self.path(), &self.ids_digest, self.item_count)
     }
 
-    /// Brings where these sessions are into the caches.
-    pub fn touch_sessions(&self, sessions: impl Iterator<Item = u32>) {
-        let start = |session| self.rows_of_sessions.start(&self.artifact, session);
-        touch(sessions.map(|session| start(session).unwrap_or(0) as u64));
+    /// Maps the file, the first time that it is called.
+    pub fn populate(&self) {
+        self.artifact.populate();
+    }
+
+    /// Asks for where the sessions of an item are.
+    #[inline]
+    pub fn prefetch_row(&self, item: Ordinal) {
+        self.rows_of_items.prefetch(&self.artifact, item);
+    }
+
+    /// Asks for the latest sessions of an item.
+    #[inline]
+    pub fn prefetch_latest(&self, item: Ordinal) {
+        let start = self.rows_of_items.start(&self.artifact, item);
+        if let Some(start) = start.filter(|_| (item as usize) < self.item_count) {
+            let sessions = self.artifact.slice(&self.sessions);
+            for line in 0..LATEST_LINES {
+                prefetch(sessions, start.saturating_add(line * LINE));
+            }
+        }
     }
 
     /// Asks for the first two cache lines of a session's items, which is all of most.
@@ -117,6 +136,19 @@ impl SessionIndex {
             prefetch(items, start);
             prefetch(items, start.saturating_add(LINE));
         }
+    }
+
+    /// How many items a session has, as far as its ends can be right: 0 where they cannot.
+    #[inline]
+    pub fn length(&self, session: u32) -> usize {
+        let range = self.rows_of_sessions.range(&self.artifact, session);
+        range.map_or(0, |range| range.len())
+    }
+
+    /// Asks for the inverse document frequency of an item.
+    #[inline]
+    pub fn prefetch_idf(&self, item: Ordinal) {
+        prefetch(self.artifact.slice(&self.idf), item as usize);
     }
 
     /// The items of a session, ascending; an error if there is no such session, or an item that the catalog does not

@@ -3,11 +3,14 @@
 use std::path::Path;
 
 use super::is_score;
+use crate::Ordinal;
 use crate::error::{Error, Result};
-use crate::{Ordinal, touch};
+use crate::mapping::prefetch;
 
 /// Bytes of a cache line.
 const LINE: usize = 64;
+/// What comes later in a list, the processor asks for by itself.
+const PREFETCHED: usize = 256;
 
 /// Scores in the precision in which they are stored.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -77,18 +80,14 @@ impl<'a> List<'a> {
         }
     }
 
-    /// Brings the list into the caches: one read in each of their lines.
+    /// Asks for the cache lines of the first `most` entries, as far as they are worth asking for at once.
     #[inline]
-    pub fn touch(&self) {
-        touch(self.items.iter().step_by(LINE / 4).map(|i| u64::from(*i)));
+    pub fn prefetch(&self, most: usize) {
+        let len = self.len().min(most).min(PREFETCHED);
+        prefetch_lines(self.items, len);
         match self.scores {
-            Scores::F32(scores) => touch(
-                scores
-                    .iter()
-                    .step_by(LINE / 4)
-                    .map(|s| u64::from(s.to_bits())),
-            ),
-            Scores::F64(scores) => touch(scores.iter().step_by(LINE / 8).map(|s| s.to_bits())),
+            Scores::F32(scores) => prefetch_lines(scores, len),
+            Scores::F64(scores) => prefetch_lines(scores, len),
         }
     }
 
@@ -143,6 +142,15 @@ impl<'a> List<'a> {
     }
 }
 
+/// Asks for every line of the first `len` elements, which may begin in the middle of a line.
+#[inline]
+fn prefetch_lines<T>(elements: &[T], len: usize) {
+    for at in (0..len).step_by(LINE / size_of::<T>()) {
+        prefetch(elements, at);
+    }
+    prefetch(elements, len.wrapping_sub(1));
+}
+
 /// The list of one key by ordinal, ascending.
 #[derive(Clone, Copy, Debug)]
 pub struct ByItem<'a> {
@@ -172,7 +180,7 @@ impl ByItem<'_> {
 /// A list that holds most items is found in one to three probes, any other in O(log n). Items that do not ascend can
 /// hide an item, and no more.
 #[inline]
-fn find(items: &[u32], wanted: u32) -> Option<usize> {
+pub fn find(items: &[u32], wanted: u32) -> Option<usize> {
     let (&first, &last) = (items.first()?, items.last()?);
     if wanted < first || wanted > last {
         return None;

@@ -14,8 +14,8 @@ use crate::catalog::Catalog;
 use crate::error::{Error, Result};
 use crate::format::{Artifact, Ragged, Section, Type};
 use crate::strings::StringTable;
-use crate::touch;
 
+pub(crate) use list::find;
 pub use list::{ByItem, List, Scores};
 pub use write::{SignalWriter, Spec};
 
@@ -214,10 +214,23 @@ impl Signal {
         }
     }
 
-    /// Brings where the lists of these keys are into the caches.
-    pub fn touch_rows(&self, keys: &[u32]) {
-        let starts = keys.iter().map(|key| self.rows.start(&self.artifact, *key));
-        touch(starts.map(|start| start.unwrap_or(0) as u64));
+    /// Maps the file, the first time that it is called.
+    pub fn populate(&self) {
+        self.artifact.populate();
+    }
+
+    /// Asks for where the list of a key is.
+    #[inline]
+    pub fn prefetch_row(&self, key: u32) {
+        self.rows.prefetch(&self.artifact, key);
+    }
+
+    /// Asks for where the list of a key begins.
+    #[inline]
+    pub fn prefetch_start(&self, key: u32) {
+        if let Ok(list) = self.list(key) {
+            list.prefetch(1);
+        }
     }
 
     /// The list of a key, best first; an error if there is no such key.
