@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from recsys.artifacts.registry import open_registry
 from recsys.cli.main import run
 from recsys.control.plane import ControlPlane
-from recsys.pilot.evidence_files import CapacityEvidence, EvidenceFiles
+from recsys.pilot.evidence_files import CapacityEvidence, EvidenceFiles, ValidationEvidence
 from recsys.pilot.facts import Facts, Probe, gather_facts
 from recsys.pilot.phases import phase_groups
 from recsys.pilot.readiness import readiness_groups
@@ -144,3 +144,17 @@ def test_capacity_with_failures_says_how_many() -> None:
     row = row_of(replace(Facts(now=NOW, tenant="acme", surface="home"), files=files), "capacity")
     assert row.state == "open"
     assert "7 failed" in row.evidence
+
+
+def test_a_rollback_is_rehearsed_on_rules_that_there_are() -> None:
+    facts = Facts(now=NOW, tenant="acme", surface="home")
+    back = "recsys rules rollback --tenant acme, and forward"
+    assert row_of(facts, "rollback").next == f"recsys rules put FILE --tenant acme, then {back}"
+    put = replace(facts, rules=replace(facts.rules, revisions=1))
+    assert row_of(put, "rollback").next == back
+
+
+def test_logs_that_hardly_join_are_mended_before_they_are_validated_again() -> None:
+    poor = ValidationEvidence(path=Path("one.json"), at=NOW, verdict="hold", join_rate=0.5, lines={})
+    facts = Facts(now=NOW, tenant="acme", surface="home", files=EvidenceFiles(validations=[poor]))
+    assert "docs/runbooks/broken-joins.md" in row_of(facts, "joins").next

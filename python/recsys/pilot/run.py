@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from recsys.contracts.errors import RecsysError, UsageError
+from recsys.demo.retail import require_retail_data
 from recsys.pilot import run_baseline, run_production, run_relevance
 from recsys.pilot.journal import Journal, StepRecord
 from recsys.pilot.replay_baskets import ReplayResult
@@ -21,10 +22,12 @@ N_STEPS = 15
 def run_pilot(folder: Path, *, scale: int = DEFAULT_SCALE, tell: Callable[[str], None]) -> Journal:
     """Run the pilot in a new folder; ``tell`` is told each line. The journal says whether all went well.
 
-    Raises :class:`UsageError` when the folder is not empty: nothing of a team's own is touched.
+    Raises :class:`UsageError` when the folder is not empty: nothing of a team's own is touched. Raises
+    :class:`RetailDataError`, and makes no folder, when the data is not installed.
     """
     if folder.exists() and any(folder.iterdir()):
-        raise UsageError(f"{folder}: not empty; the pilot run takes a folder of its own")
+        raise UsageError(f"{folder}: not empty; remove it, or name a new folder with --out")
+    require_retail_data()
     journal = Journal(folder, datetime.now(UTC), N_STEPS, tell)
     world = World(folder, scale)
     try:
