@@ -20,6 +20,8 @@ __all__ = [
     "Item",
     "ItemGroup",
     "LogScanner",
+    "PlainReader",
+    "PlainRequest",
     "Plan",
     "PopularityBuilder",
     "Pseudonyms",
