@@ -166,3 +166,19 @@ def test_the_registry_is_that_of_the_environment_as_for_the_service(
     monkeypatch.setenv("RECSYS_REGISTRY", str(elsewhere))
     assert run(["manifest", "list", *OF, "--json"]) == 0
     assert printed(capsys)["current"] == release.version
+
+
+def test_releases_that_are_not_there_are_told_beside_those_that_are(
+    registry: Registry, capsys: pytest.CaptureFixture[str]
+) -> None:
+    publish(registry, "a")
+    assert run(["manifest", "list", "--tenant", "shop", "--surface", "hme"]) == 0
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert "no release of shop/hme; there are those of shop/home" in told.err
+    assert run(["manifest", "list", *OF, "--registry", "elsewhere"]) == 0
+    assert "elsewhere: no release of shop/home; there is no release at all" in capsys.readouterr().err
+    assert run(["manifest", "gc", "--registry", "elsewhere"]) == 0
+    assert "elsewhere: there is no release at all" in capsys.readouterr().err
+    assert run(["manifest", "gc"]) == 0
+    assert capsys.readouterr().err == ""

@@ -9,18 +9,20 @@ import cyclopts
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from recsys.cli.console import JsonFlag, print_json, print_table
+from recsys.cli.console import JsonFlag, print_json, print_table, print_warning
 from recsys.cli.releases import IN_DATA_FOLDER, Comment, RegistryOptions, SurfaceOptions, Version, short
 from recsys.cli.store_options import control_plane
 
 if TYPE_CHECKING:
     from recsys.artifacts.compare import ItemsChange, ReleaseDiff
+    from recsys.artifacts.registry import Registry
     from recsys.contracts.manifest import Manifest
 
 app = cyclopts.App(
     name="manifest", help="List, show, compare, roll back, pin (unpin: pin --remove) and clean up releases."
 )
 
+_MAX_NAMED = 10
 _Rank = Annotated[int, Parameter(validator=Number(gte=1, lte=1000))]
 _Count = Annotated[int, Parameter(validator=Number(gte=1, lte=1_000_000))]
 
@@ -36,6 +38,9 @@ def list_(*, of: SurfaceOptions, at: RegistryOptions = IN_DATA_FOLDER, json: Jso
     version = None if current is None else current.manifest.version
     if json:
         print_json({"current": version, "pinned": sorted(pins), "releases": history})
+        return
+    if not history:
+        print_warning(f"{registry.url}: no release of {of.tenant}/{of.surface}; {_what_there_is(registry)}")
         return
     print_table(
         ("", "version", "updated", "parent", "kinds", "bytes", "until", "pinned"),
@@ -209,7 +214,10 @@ def gc(
     if at.where.location.exists():
         with control_plane(at.where) as plane:
             named = named_releases(plane)
-    found = collect_garbage(at.open(), keep=keep, min_age=age, named=named, dry_run=dry_run)
+    registry = at.open()
+    if not registry.surfaces():
+        print_warning(f"{registry.url}: {_what_there_is(registry)}")
+    found = collect_garbage(registry, keep=keep, min_age=age, named=named, dry_run=dry_run)
     if json:
         print_json(found)
         return
@@ -218,6 +226,12 @@ def gc(
         f"{verb} {len(found.manifests):,} releases, {len(found.artifacts):,} artifacts "
         f"({found.bytes:,} bytes) and {found.unfinished_files:,} unfinished files"
     )
+
+
+def _what_there_is(registry: Registry) -> str:
+    """Say whose releases a registry has, for a command that was asked for others, or in another place."""
+    names = [f"{tenant}/{surface}" for tenant, surface in registry.surfaces()]
+    return f"there are those of {_some(names, _MAX_NAMED)}" if names else "there is no release at all"
 
 
 def _until(manifest: Manifest) -> str | None:
