@@ -33,7 +33,6 @@ from recsys.service.exposures import told_by_caller
 from recsys.service.list_log import ListLog, kind_of
 from recsys.service.queries import choose_k, choose_segment
 from recsys.service.state import State
-from recsys.service.tenants import ServedTenant
 from recsys.service.transport import Request, Response
 from recsys.service.warnings import list_warnings
 
@@ -62,27 +61,26 @@ class PlainLists:
 
     def recommend(self, request: Request) -> Response | None:
         """Return the answer, or ``None`` for a request that is not plain."""
-        tenant = self._state.tenants.get(request.principal.tenant_id)
-        if tenant is None:
-            return None
-        require_json(request.headers)
-        plain = self._reader.recommend(request.body)
-        return None if plain is None else self._answer("recommend", request, tenant, plain, None)
+        return self._answer("recommend", request, self._reader.recommend, None)
 
     def similar(self, request: Request) -> Response | None:
         """Return the answer, or ``None`` for a request that is not plain."""
+        return self._answer("similar", request, self._reader.similar, "cooc")
+
+    def _answer(
+        self,
+        endpoint: str,
+        request: Request,
+        read: Callable[[bytes], PlainRequest | None],
+        mode: Mode | None,
+    ) -> Response | None:
         tenant = self._state.tenants.get(request.principal.tenant_id)
         if tenant is None:
             return None
         require_json(request.headers)
-        plain = self._reader.similar(request.body)
-        return None if plain is None else self._answer("similar", request, tenant, plain, "cooc")
-
-    def _answer(
-        self, endpoint: str, request: Request, tenant: ServedTenant, plain: PlainRequest, mode: Mode | None
-    ) -> Response | None:
-        snapshot = tenant.snapshots.get(plain.surface)
-        if snapshot is None:
+        plain = read(request.body)
+        snapshot = None if plain is None else tenant.snapshots.get(plain.surface)
+        if plain is None or snapshot is None:
             return None
         warnings = tenant.warnings_of(snapshot.surface)
         context = _NO_CONTEXT if plain.context is None else Context(*plain.context)
@@ -118,7 +116,7 @@ class PlainLists:
         if snapshot.config.flags.log_exposures:
             self._log.write(request_id, user, treatment, snapshot, line)
         self._metrics.of_surface(endpoint, snapshot.tenant, snapshot.surface).count_list(
-            kind_of(len(ranked), k, is_refilled=bool(warnings) and bool(ranked.rungs)),
+            kind_of(len(ranked), k, is_refilled=bool(ranked.rungs)),
             time.perf_counter() - request.started,
         )
         for warning in warnings:
