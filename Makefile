@@ -18,7 +18,7 @@ KILLS ?= 300
 EXAMPLES ?= 120
 
 BIN := .venv/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-warn-conflicts --constraint .ci/constraints.txt
+PIP := .ci/pip-install
 PYTHON_CODE := python tests benches
 RUST_SOURCES := $(shell find rust -name target -prune -o \( -name '*.rs' -o -name Cargo.toml \) -print) Cargo.toml Cargo.lock
 
@@ -38,6 +38,8 @@ prerequisites:
 # An environment, and in it the package with its release-built extension. Editable: Python changes need no step.
 .venv/.created: | prerequisites
 	$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: \
+	  --constraint .ci/constraints.txt uv 2>/dev/null || echo "uv cannot be had here: pip installs, which takes longer" >&2
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
 	@touch $@
 
