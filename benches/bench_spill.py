@@ -2,9 +2,9 @@
 
 ``python -m benches.bench_spill [--rows N] [--memory 1G]``: by default 50 million interactions of 100
 thousand items, by Zipf's law with exponent 1.05, in sessions of 2 to 30, as Parquet files of ids as text.
-Popularity and co-visitation are built by ``recsys artifact build``, each in a process of its own, once
-within the bound and once without one. Peak memory is that of the whole process, interpreter and reading
-included, and must be within the bound; the ratio is to the build without one.
+Popularity, co-visitation, session sequences and the session index are built by ``recsys artifact build``,
+each in a process of its own, once within the bound and once without one. Peak memory is that of the whole
+process, interpreter and reading included, and must be within the bound; the ratio is to the unbounded build.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ N_ITEMS = 100_000
 EXPONENT = 1.05
 ROWS_PER_FILE = 5_000_000
 NO_BOUND = "1000G"
+KINDS = ("popularity", "cooc", "session_seq", "session_knn")
 CHILD = """
 import resource, sys
 from recsys.cli.main import run
@@ -110,7 +111,7 @@ def main() -> int:
         write_interactions(folder / "rows", chosen.rows)
         stored = sum(path.stat().st_size for path in (folder / "rows").iterdir()) / 1e6
         print(f"{chosen.rows:,} interactions, {N_ITEMS:,} items, {stored:,.0f} MB of Parquet", flush=True)
-        for kind in ("popularity", "cooc"):
+        for kind in KINDS:
             bounded, free = build(folder, kind, chosen.memory), build(folder, kind, NO_BOUND)
             is_same = bounded.sha256 == free.sha256
             is_met &= is_same and bounded.peak_mb * 2**20 <= parse_size(chosen.memory)

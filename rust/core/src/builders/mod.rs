@@ -13,6 +13,7 @@
 mod best;
 mod content;
 pub mod cooc;
+mod group;
 mod metadata;
 mod pack;
 mod partitions;

@@ -135,6 +135,11 @@ pub(super) enum Column<T> {
 }
 
 impl<T: AnyBitPattern + NoUninit> Column<T> {
+    /// Bytes of all elements, wherever they are.
+    pub(super) fn bytes(&self) -> u64 {
+        size_of_val(self.as_slice()) as u64
+    }
+
     /// The elements.
     pub(super) fn as_slice(&self) -> &[T] {
         match self {

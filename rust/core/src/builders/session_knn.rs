@@ -10,11 +10,12 @@ use bytemuck::{Pod, Zeroable};
 use rayon::prelude::*;
 use serde_json::{Map, Value};
 
+use super::group::group_timed_events;
 use super::metadata::{extend, object};
 use super::partitions::Partitions;
 use super::rows::{Intake, TimedEvent};
 use super::scratch::{Column, ColumnWriter};
-use super::sessions::{Session, Sessions};
+use super::sessions::{Detail, Moments, Sessions};
 use super::{Built, Limits, check_size};
 use crate::Ordinal;
 use crate::catalog::Catalog;
@@ -100,8 +101,13 @@ impl SessionKnnBuilder {
         // then for the sessions in that order and for the lists of items.
         let quarter = limits.memory_bytes / 4;
         limits.pool()?.install(|| {
-            let sessions = Sessions::of_timed_events(
+            let detail = Detail {
+                has_weights: false,
+                moments: Moments::Last,
+            };
+            let sessions = group_timed_events(
                 self.rows,
+                detail,
                 params.max_items_per_session,
                 self.intake.kept_rows,
                 &limits.scratch_dir,
@@ -136,21 +142,20 @@ struct Ordered {
 /// Writes the sessions in order of their last event, latest first; those of one moment by their key.
 fn order(sessions: Sessions, limits: &Limits, writer: &mut SessionIndexWriter) -> Result<Ordered> {
     let view = sessions.view();
-    let last_ms = |session: &Session<'_>| session.times.last().copied().unwrap_or(i64::MIN);
-    let times = || view.iter().map(|(_, session)| last_ms(&session));
-    let (first, last) = (times().min().unwrap_or(0), times().max().unwrap_or(0));
+    let times = sessions.last_ms();
+    let first = times.iter().min().copied().unwrap_or(0);
+    let last = times.iter().max().copied().unwrap_or(0);
     let mut dated = Partitions::<Dated>::new(&Limits {
         memory_bytes: limits.memory_bytes / 4,
         ..limits.clone()
     });
     let span = u128::from(last.abs_diff(first)) + 1;
     let mut alone = 0;
-    for (unit, session) in view.iter() {
-        if session.items.iter().all(|item| *item == session.items[0]) {
+    for ((unit, session), &last_ms) in view.iter().zip(times) {
+        if session.items.len() < 2 {
             alone += 1;
             continue;
         }
-        let last_ms = last_ms(&session);
         // Evenly over all keys, so that partitions are alike where sessions are, and the latest have the least.
         let key = (u128::from(last.abs_diff(last_ms)) << u64::BITS) / span;
         dated.push(
@@ -171,14 +176,10 @@ fn order(sessions: Sessions, limits: &Limits, writer: &mut SessionIndexWriter) -
             .par_chunks(CHUNK_SESSIONS)
             .map(|chunk| {
                 let mut made = Vec::new();
-                let mut items = Vec::new();
                 for one in chunk {
-                    items.clear();
-                    items.extend_from_slice(view.session(one.unit).items);
-                    items.sort_unstable();
-                    items.dedup();
+                    let items = view.items(one.unit);
                     made.push(items.len() as u32);
-                    made.extend_from_slice(&items);
+                    made.extend_from_slice(items);
                 }
                 made
             })

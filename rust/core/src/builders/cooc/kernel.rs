@@ -3,22 +3,33 @@
 //! A row is summed in ascending order of sessions, whoever computes it and whenever, so its floats are always the same.
 //! Without weights and times there is only to count, and [`Counts`] does it in less room.
 
-use super::super::sessions::{Detail, View};
+use super::super::sessions::{Moments, View};
 use super::Sequence;
 use super::counts::Counts;
 use super::neighbours::Question;
 use crate::Ordinal;
 
+/// What a row is summed of.
+#[derive(Clone, Copy, Debug)]
+enum Way {
+    /// The number of sessions.
+    Counts,
+    /// The products of weights.
+    Weights,
+    /// The same, of events within a window.
+    Windows,
+    /// What comes after the item.
+    Steps(Sequence),
+}
+
 /// Room to sum rows in, one per thread, as large as the catalog.
 #[derive(Debug)]
 pub(super) struct Kernel {
-    detail: Detail,
-    window_ms: u64,
-    sequence: Option<Sequence>,
+    way: Way,
     counts: Counts,
     support: Vec<u32>,
     sums: Vec<f64>,
-    /// With times: the session that counted an item last, so that none counts it twice.
+    /// In order of time: the session that counted an item last, so that none counts it twice.
     counted: Vec<u32>,
     /// The items of the row, and room for one more.
     touched: Vec<Ordinal>,
@@ -29,15 +40,24 @@ impl Kernel {
     /// Room for a catalog of `n_items`.
     pub(super) fn new(n_items: usize, question: &Question) -> Self {
         let detail = question.detail;
-        let summed = if detail == Detail::Plain { 0 } else { n_items };
+        let way = match (question.sequence, detail.moments) {
+            (Some(sequence), _) => Way::Steps(sequence),
+            (None, Moments::Window(_)) => Way::Windows,
+            (None, _) if detail.has_weights => Way::Weights,
+            (None, _) => Way::Counts,
+        };
+        let summed = if matches!(way, Way::Counts) {
+            0
+        } else {
+            n_items
+        };
+        let is_ordered = detail.moments.are_ordered();
         Self {
-            detail,
-            window_ms: question.window_ms,
-            sequence: question.sequence,
+            way,
             counts: Counts::new(n_items - summed),
             support: vec![0; summed],
             sums: vec![0.0; summed],
-            counted: vec![u32::MAX; if detail == Detail::Times { n_items } else { 0 }],
+            counted: vec![u32::MAX; if is_ordered { n_items } else { 0 }],
             touched: vec![0; summed + 1],
             touched_len: 0,
         }
@@ -52,19 +72,17 @@ impl Kernel {
         sessions: &View<'_>,
         mut show: impl FnMut(Ordinal, f64, u32),
     ) {
-        match self.detail {
-            Detail::Plain => {
+        match self.way {
+            Way::Counts => {
                 return self.counts.row(postings, sessions, |other, support| {
                     if other != item {
                         show(other, f64::from(support), support);
                     }
                 });
             }
-            Detail::Weights => self.sum_weights(item, postings, sessions),
-            Detail::Times => match self.sequence {
-                None => self.sum_times(item, postings, sessions),
-                Some(sequence) => self.sum_steps(item, postings, sessions, sequence),
-            },
+            Way::Weights => self.sum_weights(item, postings, sessions),
+            Way::Windows => self.sum_windows(item, postings, sessions),
+            Way::Steps(sequence) => self.sum_steps(item, postings, sessions, sequence),
         }
         for &other in &self.touched[..self.touched_len] {
             let support = std::mem::take(&mut self.support[other as usize]);
@@ -101,7 +119,7 @@ impl Kernel {
         }
     }
 
-    fn sum_times(&mut self, item: Ordinal, postings: &[u32], sessions: &View<'_>) {
+    fn sum_windows(&mut self, item: Ordinal, postings: &[u32], sessions: &View<'_>) {
         for (&number, session) in postings.iter().zip(sessions.each(postings)) {
             // Windows of the item's events may overlap; `next` keeps each event of the session to one visit.
             let mut next = 0;
@@ -111,13 +129,12 @@ impl Kernel {
                 .enumerate()
                 .filter(|(_, i)| **i == item)
             {
-                let (ts_ms, own_weight) = (session.times[own], f64::from(session.weights[own]));
-                next += session.times[next..own.max(next)]
-                    .partition_point(|t| ts_ms.abs_diff(*t) > self.window_ms);
-                while let Some(t) = session.times.get(next)
-                    && (next <= own || ts_ms.abs_diff(*t) <= self.window_ms)
+                let own_weight = session.weight(own);
+                next = next.max(session.marks[own] as usize);
+                while let Some(first) = session.marks.get(next)
+                    && *first as usize <= own
                 {
-                    let (other, weight) = (session.items[next], f64::from(session.weights[next]));
+                    let (other, weight) = (session.items[next], session.weight(next));
                     next += 1;
                     if self.counted[other as usize] != number {
                         self.counted[other as usize] = number;
@@ -143,10 +160,10 @@ impl Kernel {
                 .enumerate()
                 .filter(|(_, i)| **i == item)
             {
-                let own_weight = f64::from(session.weights[own]);
+                let own_weight = session.weight(own);
                 let (mut distance, mut factor) = (0, own_weight);
                 for next in own + 1..session.items.len() {
-                    if session.times[next] != session.times[next - 1] {
+                    if session.marks[next] != session.marks[next - 1] {
                         distance += 1;
                         factor *= if distance == 1 { 1.0 } else { sequence.decay };
                     }
@@ -161,7 +178,7 @@ impl Kernel {
                         self.counted[other as usize] = number;
                         self.touch(other);
                     }
-                    self.sums[other as usize] += factor * f64::from(session.weights[next]);
+                    self.sums[other as usize] += factor * session.weight(next);
                 }
             }
         }

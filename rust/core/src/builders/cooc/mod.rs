@@ -15,10 +15,11 @@ use std::path::Path;
 use serde_json::{Map, Value};
 
 use self::neighbours::{Question, Totals, rank};
+use super::group::{group_events, group_timed_events};
 use super::metadata::{extend, object};
 use super::partitions::Partitions;
 use super::rows::{Event, Intake, TimedEvent};
-use super::sessions::{Detail, Sessions};
+use super::sessions::{Detail, Moments, Sessions};
 use super::{Built, Limits, check_size};
 use crate::Ordinal;
 use crate::catalog::Catalog;
@@ -258,35 +259,31 @@ impl CoocBuilder {
         } = self;
         let kept_rows = intake.kept_rows;
         let (cap, folder) = (params.max_items_per_session, &limits.scratch_dir);
-        // Half of the bound was for rows; as they go, a quarter is for sessions and a quarter for postings.
+        let detail = Detail {
+            has_weights: intake.has_weights,
+            moments: match (params.sequence, params.window_ms) {
+                (Some(_), _) => Moments::Steps,
+                (None, Some(window_ms)) => Moments::Window(window_ms.unsigned_abs()),
+                (None, None) => Moments::Nothing,
+            },
+        };
+        // Half of the bound was for rows; as they go, a quarter is for sessions, and what they leave for postings.
         let quarter = limits.memory_bytes / 4;
-        let (sessions, detail) = match rows {
+        let sessions = match rows {
             Rows::Plain(rows) => {
-                let detail = if intake.has_weights {
-                    Detail::Weights
-                } else {
-                    Detail::Plain
-                };
-                (
-                    Sessions::of_events(rows, detail, cap, kept_rows, folder, quarter)?,
-                    detail,
-                )
+                group_events(rows, detail.has_weights, cap, kept_rows, folder, quarter)?
             }
-            Rows::Timed(rows) => (
-                Sessions::of_timed_events(rows, cap, kept_rows, folder, quarter)?,
-                Detail::Times,
-            ),
+            Rows::Timed(rows) => group_timed_events(rows, detail, cap, kept_rows, folder, quarter)?,
         };
         let totals = Totals::of(&sessions, n_items);
         let counts = intake.counts(&sessions);
         let question = Question {
             normalization: params.normalization,
             detail,
-            window_ms: params.window_ms.map_or(0, i64::unsigned_abs),
             sequence: params.sequence,
             min_support: params.min_support,
             top_n: params.top_n,
-            memory_bytes: quarter,
+            memory_bytes: postings_bytes(limits.memory_bytes, sessions.bytes()),
         };
         // Counts stay exact: f32 has every whole number up to 2^24.
         let is_wide = params.normalization == Normalization::Count
@@ -300,6 +297,14 @@ impl CoocBuilder {
             counts,
         })
     }
+}
+
+/// Bytes for postings: half of the bound with the sessions, of which those that are mapped count as memory too. A quarter
+/// is enough for anyone, and from a sixteenth on, more passes over the sessions cost little.
+fn postings_bytes(memory_bytes: u64, sessions_bytes: u64) -> u64 {
+    (memory_bytes / 2)
+        .saturating_sub(sessions_bytes)
+        .clamp(memory_bytes / 16, memory_bytes / 4)
 }
 
 /// Sessions and totals, before the first pair.

@@ -22,7 +22,6 @@ const BLOCKS_PER_THREAD: usize = 4;
 pub(super) struct Question {
     pub(super) normalization: Normalization,
     pub(super) detail: Detail,
-    pub(super) window_ms: u64,
     pub(super) sequence: Option<Sequence>,
     pub(super) min_support: u32,
     pub(super) top_n: usize,
@@ -56,7 +55,7 @@ impl Totals {
                 if std::mem::replace(&mut seen[item], unit) == unit {
                     continue;
                 }
-                let weight = session.weights.get(i).map_or(1.0, |w| f64::from(*w));
+                let weight = session.weight(i);
                 squares[item] += weight * weight;
                 postings[item] += u32::from(session.items.len() > 1);
             }
@@ -160,7 +159,7 @@ impl Postings {
                     let Some(end) = ends.get_mut(at) else {
                         continue;
                     };
-                    // With times an item may come again in its session.
+                    // In order of time an item may come again in its session.
                     if *end > starts[at] && own[*end - 1] == unit {
                         continue;
                     }

@@ -168,6 +168,90 @@ proptest! {
     }
 }
 
+/// Sequences of rows that all weigh 1, or do not.
+const SEQUENCE: CoocParams = CoocParams {
+    normalization: Normalization::Confidence,
+    sequence: Some(Sequence {
+        decay: 0.8,
+        max_distance: 3,
+    }),
+    ..ALL
+};
+
+proptest! {
+    #[test]
+    fn order_batches_memory_and_threads_change_no_sequence(
+        (rows, shuffled) in rows().prop_flat_map(|r| (Just(r.clone()), Just(r).prop_shuffle())),
+        cap in 2usize..12, batch in 1usize..100, memory in 0u64..4000, threads in 1usize..4,
+    ) {
+        let params = CoocParams { max_items_per_session: cap, ..SEQUENCE };
+        let expected = build(&rows, 1000, params, 1 << 24, 1);
+        prop_assert_eq!(build(&shuffled, batch, params, memory, threads), expected);
+    }
+}
+
+#[test]
+fn what_is_kept_of_a_time_takes_half_of_its_room_and_weights_of_1_none() {
+    let (events, header) = (31u64, 1);
+    for (weight, params, bytes_per_event) in [
+        (1.0, ALL, 4),
+        (2.0, ALL, 8),
+        (1.0, SEQUENCE, 8),
+        (2.0, SEQUENCE, 12),
+        (
+            1.0,
+            CoocParams {
+                window_ms: Some(2),
+                ..ALL
+            },
+            8,
+        ),
+        (
+            2.0,
+            CoocParams {
+                window_ms: Some(2),
+                ..ALL
+            },
+            12,
+        ),
+    ] {
+        let limits = Limits {
+            memory_bytes: 1 << 20,
+            scratch_dir: std::env::temp_dir(),
+            threads: 1,
+        };
+        let params = CoocParams {
+            max_items_per_session: 100,
+            ..params
+        };
+        let mut builder = CoocBuilder::new(100, params, limits).unwrap();
+        for i in 0..events {
+            builder
+                .push(&[1], &[i as u32], &[i as i64], &[weight])
+                .unwrap();
+        }
+        let ready = builder.prepare().unwrap();
+        assert_eq!(
+            ready.sessions.bytes(),
+            (events + header) * bytes_per_event,
+            "{params:?}"
+        );
+    }
+}
+
+#[test]
+fn sessions_and_postings_share_half_of_the_bound() {
+    let bound = 1 << 30;
+    for sixteenths in 0..=7 {
+        let sessions = bound / 16 * sixteenths;
+        let postings = postings_bytes(bound, sessions);
+        assert!(sessions + postings <= bound / 2, "{sixteenths}");
+        assert!((bound / 16..=bound / 4).contains(&postings), "{sixteenths}");
+    }
+    assert_eq!(postings_bytes(bound, bound), bound / 16);
+    assert_eq!(postings_bytes(0, 100), 0);
+}
+
 const ALL: CoocParams = CoocParams {
     normalization: Normalization::Count,
     window_ms: None,
