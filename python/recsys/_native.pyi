@@ -38,6 +38,7 @@ __all__ = [
     "build_content_sim",
     "frame_exposure",
     "hash_strings",
+    "make_request_id",
     "ordinals_of",
     "verify",
 ]
@@ -331,6 +332,9 @@ class Pseudonyms:
     def __new__(cls, salt: bytes) -> Self: ...
     def of(self, user_id: str) -> str:
         """As :func:`recsys.contracts.pseudonym.pseudonym`."""
+
+def make_request_id() -> str:
+    """A UUID version 7 (RFC 9562, section 5.7); each of a process is greater than those before it."""
 
 def frame_exposure(
     request_id: str, user: str, at_us: int, context: bytes, latency_ms: float, is_error: bool, /

@@ -189,7 +189,7 @@ def test_pinned_workers_have_a_core_each_and_one_that_died_leaves_it_to_the_next
     n_workers = min(2, len(os.sched_getaffinity(0)))
     with serving(tmp_path, "--dev", "--workers", str(n_workers), "--pin-workers") as server:
         deadline = time.monotonic() + 30
-        while len(before := pinned()) < n_workers:  # the first worker that answers is enough for the announcement
+        while len(before := pinned()) < n_workers:  # one that answers is enough for the announcement
             assert time.monotonic() < deadline
             time.sleep(0.1)
         core, worker = next(iter(before.items()))

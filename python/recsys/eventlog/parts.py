@@ -64,25 +64,22 @@ class PartWriter:
 
     def append(self, line: bytes) -> None:
         """Write ``line``, newline and all, with one ``write(2)``; raises ``OSError`` if it is not whole."""
-        written = self._part(len(line)).write(line)
-        self._size += written
-        if written != len(line):
+        size, now, file = len(line), self._clock(), self._file
+        if file is None or self._is_spent(file, now, size):
             self.close()
-            raise OSError(errno.ENOSPC, f"wrote {written} of {len(line)} bytes", str(self._folder))
+            self._file = file = self._open(now)
+        written = file.write(line)
+        self._size += written
+        if written != size:
+            self.close()
+            raise OSError(errno.ENOSPC, f"wrote {written} of {size} bytes", str(self._folder))
 
     def close(self) -> None:
         """Close the current part; the next line opens a new one."""
         self._file = None
 
-    def _part(self, size: int) -> AppendFile:
-        """Return a part that has room for ``size`` more bytes."""
-        now = self._clock()
-        if self._file is None or self._is_spent(self._file, now, size):
-            self.close()
-            self._file = self._open(now)
-        return self._file
-
     def _is_spent(self, file: AppendFile, now: float, size: int) -> bool:
+        """Whether a part is at its end, or has no room for ``size`` more bytes."""
         if self._size and self._size + size > self._max_bytes:
             return True
         if 0 <= now - self._checked_at < _CHECK_INTERVAL_S:

@@ -16,7 +16,7 @@ import asyncio
 import os
 from bisect import bisect_left
 from collections import Counter as Counts
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric
@@ -40,11 +40,12 @@ LATENCY_BUCKETS_S = (
 class BatchHistogram(Histogram):
     """A histogram that takes many observations at once."""
 
-    def observe_all(self, counts: Mapping[int, int], total: float) -> None:
-        """Add observations: how many fell into each bucket, by its position, and their sum."""
+    def observe_all(self, counts: Sequence[int], total: float) -> None:
+        """Add observations: how many fell into each bucket, and their sum."""
         self._sum.inc(total)
-        for bucket, count in counts.items():
-            self._buckets[bucket].inc(count)
+        for bucket, count in zip(self._buckets, counts, strict=True):
+            if count:
+                bucket.inc(count)
 
 
 class SurfaceMetrics:
@@ -57,8 +58,8 @@ class SurfaceMetrics:
         self._latency = metrics.latency.labels(endpoint)
         kinds: tuple[ListKind, ...] = ("full", "short", "empty", "fallback")
         self._lists = {kind: metrics.lists.labels(tenant, surface, kind) for kind in kinds}
-        self._kinds: Counts[ListKind] = Counts()
-        self._buckets: Counts[int] = Counts()
+        self._kinds: dict[ListKind, int] = dict.fromkeys(kinds, 0)
+        self._buckets = [0] * (len(LATENCY_BUCKETS_S) + 1)
         self._seconds = 0.0
         self._n_failed = 0
 
@@ -79,14 +80,16 @@ class SurfaceMetrics:
         if self._n_failed:
             self._requests["server_error"].inc(self._n_failed)
             self._n_failed = 0
-        if not self._kinds:
+        n_lists = sum(self._buckets)
+        if not n_lists:
             return
-        self._requests["ok"].inc(self._kinds.total())
+        self._requests["ok"].inc(n_lists)
         self._latency.observe_all(self._buckets, self._seconds)
         for kind, count in self._kinds.items():
-            self._lists[kind].inc(count)
-        self._kinds.clear()
-        self._buckets.clear()
+            if count:
+                self._lists[kind].inc(count)
+                self._kinds[kind] = 0
+        self._buckets = [0] * len(self._buckets)
         self._seconds = 0.0
 
 

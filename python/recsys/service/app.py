@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 
 import structlog
+from granian._granian import RSGIProtocolClosed
 
 from recsys.contracts.errors import RecsysError
 from recsys.contracts.problems import TOO_MANY_REQUESTS, ProblemCode, make_problem
@@ -18,7 +19,7 @@ from recsys.service.problems import PROBLEM_TYPE, ProblemError
 from recsys.service.rate_limits import RateLimits
 from recsys.service.recorders import Recorder
 from recsys.service.refusals import as_problem
-from recsys.service.request_ids import RequestIds
+from recsys.service.request_ids import choose_request_id
 from recsys.service.routes import Found, Router
 from recsys.service.settings import ServedRoutes
 from recsys.service.snapshot_metrics import SnapshotMetrics
@@ -29,6 +30,7 @@ from recsys.service.transport import (
     Request,
     Response,
     Scope,
+    cut_off,
     json_response,
     read_body,
 )
@@ -55,7 +57,6 @@ class App:
         self._authenticator = authenticator
         self._metrics = Metrics()
         self._log = structlog.get_logger()
-        self._request_ids = RequestIds()
         self._admission = admission or Admission()
         self._metrics.count_pending = lambda: self._admission.pending
         self._rate_limits = rate_limits
@@ -74,10 +75,10 @@ class App:
         """Answer one request."""
         started = time.perf_counter()
         headers = scope.headers
-        request_id = self._request_ids.choose(headers.get("x-request-id"))
+        request_id = choose_request_id(headers.get("x-request-id"))
         request = Request(scope, headers, request_id, started)
         try:
-            found = self.router.find(scope.method, scope.path)
+            found = self.router.find(request.method, request.path)
             request.route, request.parameters = found.route.operation.path, found.parameters
             if found.route.operation.roles is None:
                 response = await self._answer(request, found, protocol)
@@ -139,7 +140,10 @@ class App:
                 ProblemCode.INVALID_REQUEST, f"query: {operation.method} {operation.path} takes no parameters"
             )
         if request.method not in ("GET", "HEAD"):
-            request.body = await read_body(request.headers, protocol)
+            try:
+                request.body = await read_body(request.headers, protocol)
+            except RSGIProtocolClosed as error:
+                raise cut_off(request.headers) from error
         if found.route.operation.is_slow:
             return await asyncio.to_thread(found.route.handler, request)
         return found.route.handler(request)

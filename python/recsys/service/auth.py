@@ -82,10 +82,12 @@ def agree_on_tenant(principal: Principal, headers: Headers, path_tenant: str | N
 
     Raises 400 for a name that is none, 403 when two of them differ.
     """
-    named = headers.get(TENANT_HEADER)
-    if named is None and TENANT_HEADER in headers:
-        raise ProblemError(ProblemCode.INVALID_TENANT, "X-Org-Id is not visible ASCII")
-    if named is None and path_tenant is None and principal.is_bound:
+    named = None
+    if TENANT_HEADER in headers:
+        named = headers.get(TENANT_HEADER)
+        if named is None:
+            raise ProblemError(ProblemCode.INVALID_TENANT, "X-Org-Id is not visible ASCII")
+    if named is None and path_tenant is None:
         return principal
     for tenant, place in ((named, "X-Org-Id"), (path_tenant, "the path")):
         if tenant is not None and tenant != principal.tenant_id:

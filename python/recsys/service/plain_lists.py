@@ -38,6 +38,7 @@ from recsys.service.warnings import list_warnings
 
 _ENCODER = msgspec.json.Encoder()
 _NO_CONTEXT = Context()
+_UNTREATED = Treatment(None, False, ())
 
 
 class PlainLists:
@@ -88,18 +89,19 @@ class PlainLists:
         k = choose_k(plain.k, snapshot.config, warnings)
         request_id, now = request.request_id, datetime.now(UTC)
         user = self._pseudonyms_of(tenant.salt).of(plain.user or request_id)
-        ranker = Ranker(snapshot, mode)
+        treatment, weights = _UNTREATED, None
         arms = tenant.experiments.get(snapshot.surface) if tenant.experiments and plain.user else None
-        treatment = treat_user(arms, ranker, user, segment, now, None)
-        if len(treatment.rankers) > 1 or treatment.rankers[0].exploration is not None:
-            return None
-        ranker = treatment.rankers[0]
-        snapshot = ranker.snapshot
-        plan = snapshot.plan(segment, now, ranker.mode)
+        if arms is not None:
+            treatment = treat_user(arms, Ranker(snapshot, mode), user, segment, now, None)
+            ranker = treatment.rankers[0]
+            if len(treatment.rankers) > 1 or ranker.exploration is not None:
+                return None
+            snapshot, mode, weights = ranker.snapshot, ranker.mode, ranker.weights
+        plan = snapshot.plan(segment, now, mode)
         if not plan.is_direct:
             return None
         try:
-            ranked = plan.plan.rank_plain(plain, k, int(now.timestamp() * 1000), user, ranker.weights)
+            ranked = plan.plan.rank_plain(plain, k, int(now.timestamp() * 1000), user, weights)
         except (ArtifactError, ServingError):
             return None  # to be met again, and told, where every failure is
         warnings = list_warnings(warnings, plan, ranked, is_restricted=False)

@@ -7,7 +7,6 @@ from types import MappingProxyType
 from typing import Protocol
 
 import msgspec
-from granian._granian import RSGIProtocolClosed
 
 from recsys.contracts.http import MAX_BODY_BYTES
 from recsys.contracts.problems import ProblemCode
@@ -121,25 +120,32 @@ def json_response(status: int, content: msgspec.Struct) -> Response:
     return Response(status, _JSON_ENCODER.encode(content))
 
 
-async def read_body(headers: Headers, protocol: HttpProtocol) -> bytes:
-    """Return the body; raises 413 for more than the limit of 1 MiB, of which no more is held in memory.
+def read_body(headers: Headers, protocol: HttpProtocol) -> Awaitable[bytes]:
+    """Return the body, to be awaited; raises 413 for more than the limit of 1 MiB, of which no more is held.
 
     What is over the limit is read and dropped up to ``MAX_DRAINED_BYTES``, so that the caller gets to see the
-    answer: a connection that is closed on unread bytes is reset. A caller that hangs up in the middle is a
-    400, not a failure of the service.
+    answer: a connection that is closed on unread bytes is reset. ``RSGIProtocolClosed`` says that the caller
+    hung up in the middle; :func:`cut_off` says what to answer.
     """
+    declared = _declared_length(headers)
+    if declared is not None and declared <= MAX_BODY_BYTES:
+        return protocol()
+    if declared is not None and declared > MAX_DRAINED_BYTES:
+        raise _too_large()
+    return _read_bounded(protocol)
+
+
+def cut_off(headers: Headers) -> ProblemError:
+    """Return the problem of a body that ended too early: a 400, not a failure of the service."""
+    declared = _declared_length(headers)
+    expected = "the end" if declared is None else f"the {declared} bytes"
+    detail = f"the connection ended before {expected} of the body"
+    return ProblemError(ProblemCode.INVALID_REQUEST, detail)
+
+
+def _declared_length(headers: Headers) -> int | None:
     length = headers.get("content-length")
-    declared = int(length) if length is not None and length.isdecimal() else None
-    try:
-        if declared is not None and declared <= MAX_BODY_BYTES:
-            return await protocol()
-        if declared is not None and declared > MAX_DRAINED_BYTES:
-            raise _too_large()
-        return await _read_bounded(protocol)
-    except RSGIProtocolClosed as error:
-        expected = "the end" if declared is None else f"the {declared} bytes"
-        detail = f"the connection ended before {expected} of the body"
-        raise ProblemError(ProblemCode.INVALID_REQUEST, detail) from error
+    return int(length) if length is not None and length.isdecimal() else None
 
 
 async def _read_bounded(protocol: HttpProtocol) -> bytes:

@@ -2,7 +2,8 @@
 
 use crate::catalog::Catalog;
 use crate::error::Result;
-use crate::exposure::{Frame, push_json};
+use crate::exposure::Frame;
+use crate::json::push_json;
 use crate::rank::Ranked;
 
 /// What most places of a list take, in a body and in an exposure.

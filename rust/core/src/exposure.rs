@@ -1,6 +1,7 @@
 //! [`Frame`]: the line of an exposure around the items that were shown, byte for byte as its record is encoded.
 
 use crate::eventlog::time;
+use crate::json::push_json;
 
 /// What an exposure says beside its items.
 #[derive(Clone, Copy, Debug)]
@@ -43,10 +44,4 @@ impl Frame<'_> {
         line.extend_from_slice(if self.is_error { b"true" } else { b"false" });
         line.extend_from_slice(b"}\n");
     }
-}
-
-/// Appends a text as JSON.
-pub(crate) fn push_json(text: &str, out: &mut Vec<u8>) {
-    // A vector takes every byte, and any text can be encoded.
-    let _: Result<(), serde_json::Error> = serde_json::to_writer(out, text);
 }

@@ -12,6 +12,7 @@ mod plan;
 mod pseudonym;
 mod rank;
 mod ranked;
+mod request_id;
 mod scan;
 mod session_builders;
 mod session_index;
@@ -35,5 +36,6 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     pseudonym::register(m)?;
     append::register(m)?;
     exposure::register(m)?;
+    request_id::register(m)?;
     rank::register(m)
 }
