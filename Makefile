@@ -164,10 +164,8 @@ fuzz: prerequisites ## Fuzz the artifact reader for FUZZ_SECONDS, every target a
 	done; \
 	failed=0; for run in $$runs; do wait $$run || failed=1; done; exit $$failed
 
-# Helm comes from its Go module: compiled once, then kept beside the environment.
-.venv/bin/helm: | .venv/.created
-	@command -v go >/dev/null || { echo "make chart needs Go to build helm: install it (on Debian: apt-get install golang)" >&2; exit 1; }
-	GOBIN="$(CURDIR)/$(BIN)" go install helm.sh/helm/v3/cmd/helm@v3.19.5
+.venv/bin/helm: .ci/get-helm | .venv/.created
+	.ci/get-helm
 
 .PHONY: chart
 chart: test-setup .venv/bin/helm ## Lint the Helm chart, render all of it, and check what it renders
