@@ -11,8 +11,8 @@ PYTHON ?= python3
 PORT ?= 8000
 DATA ?= data
 FUZZ_SECONDS ?= 30
-# Each input is a file for a moment: in memory, where there is such a place.
-FUZZ_TMPDIR ?= $(firstword $(wildcard /dev/shm) /tmp)
+# Each input of a fuzzer and each damaged artifact of a test is a file for a moment: in memory, where there is such a place.
+MEMORY_TMPDIR ?= $(firstword $(wildcard /dev/shm) /tmp)
 SOAK_MINUTES ?= 1
 KILLS ?= 300
 EXAMPLES ?= 120
@@ -102,7 +102,7 @@ reference: setup ## Write the pages that are made from the code: commands, HTTP 
 
 .PHONY: test-rust
 test-rust: prerequisites
-	cargo test --workspace --locked --quiet
+	TMPDIR=$(MEMORY_TMPDIR) cargo test --workspace --locked --quiet
 
 .PHONY: test-python
 test-python: test-setup
@@ -164,7 +164,7 @@ fuzz-build: .venv/bin/cargo-fuzz
 
 .PHONY: fuzz
 fuzz: fuzz-build ## Fuzz the artifact reader for FUZZ_SECONDS, every target at once
-	@set -e; export TMPDIR=$(FUZZ_TMPDIR); runs=; \
+	@set -e; export TMPDIR=$(MEMORY_TMPDIR); runs=; \
 	for target in $$($(FUZZ) list --fuzz-dir rust/fuzz); do \
 	  mkdir -p "rust/fuzz/corpus/$$target"; \
 	  $(FUZZ) run --fuzz-dir rust/fuzz --sanitizer none "$$target" \
@@ -188,13 +188,14 @@ chart: test-setup .venv/bin/helm ## Lint the Helm chart, render all of it, and c
 	$(PIP) --group package
 	@touch $@
 
-# The wheel is built from the sdist, so both are known to be complete. Files of an sdist all have one old time, by
-# which cargo would take what it built of an earlier source for current: our crates are cleaned first.
+# The wheel is built from the sdist, so both are known to be complete: cargo looks for each source that it read, and builds
+# anew where one is not there. What is there has one old time, so cargo takes what it built last for current: in the target
+# folder that is what `setup` has just built of the same sources.
 .PHONY: package
 package: setup .venv/.package-tools ## Build wheel, sdist and bills of materials into dist/, and try the wheel where there is no Rust
 	rm -rf dist
-	cargo clean --quiet --release --package recsys-core --package recsys-python
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/maturin build --release --locked --sdist --quiet --out dist
+	CARGO_TARGET_DIR="$${CARGO_TARGET_DIR:-$(CURDIR)/target}" PATH="$(CURDIR)/$(BIN):$$PATH" \
+	  $(BIN)/maturin build --release --locked --sdist --quiet --out dist
 	.ci/check-package $(PYTHON)
 
 ENGINE ?= podman
