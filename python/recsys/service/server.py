@@ -108,7 +108,7 @@ class _Server(MPServer):
             port=port,
             interface=Interfaces.RSGI,
             loop=LOOP,
-            # This one is not woken for a response while it is awake: 3 to 6 % more requests at 16 and 64 connections.
+            # It is not woken for a response while it is awake: up to 6 % more requests.
             runtime_mode=RuntimeModes.mt,
             workers=workers,
             websockets=False,
