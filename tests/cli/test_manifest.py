@@ -1,18 +1,21 @@
 import json
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from recsys._native import Catalog, SignalPacker, build_catalog
 from recsys.artifacts.publish import publish_release
 from recsys.artifacts.registry import Registry, open_registry
 from recsys.cli.main import run
-from recsys.contracts.manifest import Manifest
+from recsys.contracts.manifest import ArtifactWindow, Manifest
 from recsys.control.experiments import create_experiment
 from recsys.control.plane import ControlPlane
 from recsys.control.release_moves import entering
 
+START = datetime(2026, 1, 1, tzinfo=UTC)
 OF = ["--tenant", "shop", "--surface", "home"]
 
 
@@ -52,6 +55,31 @@ def test_releases_are_listed_shown_and_compared(
         assert run(["manifest", command, *OF]) == 0
     assert first.version[:12] in capsys.readouterr().out
     assert not list(Path("data/cache/artifacts").glob("releases/*/*"))  # looking is not serving
+
+
+def test_a_release_is_shown_within_the_width_of_the_terminal(
+    registry: Registry, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts = {
+        "rows": 3_000_000,
+        "single_item_sessions": 26,
+        "first_ts_ms": 1_767_225_600_000,
+        "heavy_sessions": 0,
+    }
+    shown = publish(registry, "a")
+    full = structs.replace(shown.artifacts["popularity"], counts=counts, window=ArtifactWindow(START, START))
+    wide = structs.replace(shown, artifacts={**shown.artifacts, "popularity": full})
+    monkeypatch.setattr(Registry, "find", lambda *_: wide)
+    monkeypatch.setenv("COLUMNS", "80")
+    assert run(["manifest", "show", *OF]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    uris = [shown.current[kind] for kind in sorted(shown.current)]
+    assert lines[-len(uris) :] == uris  # each on a line of its own, to be copied
+    assert max(len(line) for line in lines[: -len(uris)]) <= 80
+    table = "".join(lines)
+    assert "3,000,000 rows" in table
+    assert "heavy_sessions" not in table
+    assert "first_ts_ms" not in table
 
 
 def test_a_rollback_moves_the_pointer_and_is_audited(

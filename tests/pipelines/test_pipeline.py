@@ -207,6 +207,24 @@ def test_an_input_without_rows_of_the_range_is_an_error_and_changes_nothing(
         ingest(workspace, given("interactions.jsonl"), LAST, FIRST)
 
 
+@pytest.mark.parametrize(
+    ("days", "told"),
+    [
+        (range(3, 9), "those of shop/home are of 2026-01-04 to 2026-01-09"),
+        (range(3, 4), "those of shop/home are of 2026-01-04"),
+        (range(0), "no row is of shop/home"),
+    ],
+    ids=["days", "day", "none"],
+)
+def test_a_range_without_rows_is_told_which_days_there_are(
+    workspace: Workspace, shop: Path, days: range, told: str
+) -> None:
+    write_rows(shop / "interactions.jsonl", shop_rows(range(20, 40), tenant="other") + shop_rows(days))
+    with pytest.raises(PipelineError) as error:
+        ingest(workspace, given("interactions.jsonl"), date(2025, 1, 1), date(2025, 1, 31))
+    assert str(error.value).endswith(f"of others or other days; {told}")
+
+
 def test_too_many_bad_rows_change_nothing(workspace: Workspace, shop: Path) -> None:
     write_rows(shop / "bad.jsonl", [*shop_rows(), {"v": 1, "ts": "yesterday"}])
     with pytest.raises(TooManyBadRowsError):
@@ -313,6 +331,16 @@ def test_stages_do_what_a_run_does(shop: Path, capsys: pytest.CaptureFixture[str
     staged = current()
     assert run([*RUN, *common]) == 0
     assert current() == staged
+
+
+def test_a_kind_that_there_is_not_is_told_before_anything_else_is_missing(
+    shop: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["pipeline", "build", "coc", *OF, *DAYS]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: coc: there is no such kind")
+    assert all(kind in error for kind in ("catalog", *KINDS))
+    assert not (shop / "data").exists()
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
 
@@ -77,25 +78,26 @@ def show(
         return
     print(f"{manifest.tenant}/{manifest.surface} {manifest.version}")
     print(f"updated {manifest.updated_at:%Y-%m-%d %H:%M:%S %Z}, parent {manifest.parent or 'none'}")
-    rows: list[tuple[str, int | None, str | None, str | None, str | None, str]] = []
-    for kind, uri in sorted(manifest.current.items()):
+    rows: list[tuple[str, int | None, str | None, str | None, str | None]] = []
+    for kind in sorted(manifest.current):
         entry = manifest.artifacts.get(kind)
         if entry is None:
-            rows.append((kind, None, None, None, None, uri))
+            rows.append((kind, None, None, None, None))
             continue
-        counts = ", ".join(f"{count:,} {name}" for name, count in entry.counts.items())
         window = entry.window
         rows.append(
             (
                 kind,
                 entry.bytes,
-                counts,
+                _counts(entry.counts),
                 None if window is None else f"{window.start:%Y-%m-%d} to {window.end:%Y-%m-%d}",
                 short(entry.sha256),
-                uri,
             )
         )
-    print_table(("kind", "bytes", "counts", "window", "sha256", "uri"), rows)
+    print_table(("kind", "bytes", "counts", "window", "sha256"), rows)
+    # Beside the others they would make every line of the table longer than a terminal is wide.
+    for _, uri in sorted(manifest.current.items()):
+        print(uri)
 
 
 @app.command
@@ -232,6 +234,12 @@ def _what_there_is(registry: Registry) -> str:
     """Say whose releases a registry has, for a command that was asked for others, or in another place."""
     names = [f"{tenant}/{surface}" for tenant, surface in registry.surfaces()]
     return f"there are those of {_some(names, _MAX_NAMED)}" if names else "there is no release at all"
+
+
+def _counts(counts: Mapping[str, int]) -> str:
+    """Return what was counted; what there is nothing of is left out, and times are the window's."""
+    told = ((name, count) for name, count in counts.items() if count and not name.endswith("_ms"))
+    return ", ".join(f"{count:,} {name}" for name, count in told)
 
 
 def _until(manifest: Manifest) -> str | None:

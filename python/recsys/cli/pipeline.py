@@ -143,12 +143,16 @@ def build(
     json: JsonFlag = False,
 ) -> None:
     """Build one kind of artifact from ingested interactions."""
+    from recsys.contracts.manifest import CATALOG
+    from recsys.pipelines.kinds import NATIVE, kind_of
     from recsys.pipelines.stages import build
 
+    if kind != CATALOG:
+        kind_of(NATIVE, kind)  # a slip is told before any work; no engine has more kinds
     workspace = _workspace(of, at)
     with progress() as begin, workspace.running():
         built = items.prepare(workspace, begin)
-        if kind != "catalog":
+        if kind != CATALOG:
             first, last = days.from_.date(), days.to.date()
             chosen = _settings(settings, of, at)
             resources = _resources(memory, threads, of, at)

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -122,8 +123,17 @@ def _no_row(workspace: Workspace, wanted: list[date], stale: list[date], counts:
     return (
         f"no interaction of {workspace.tenant}/{workspace.surface} between {wanted[0]} and {wanted[-1]}"
         f"{beside}: {counts.rows:,} rows read, {counts.bad:,} of them bad, "
-        f"{counts.other:,} of others or other days"
+        f"{counts.other:,} of others or other days; {_elsewhere(workspace, counts)}"
     )
+
+
+def _elsewhere(workspace: Workspace, counts: _Counts) -> str:
+    """Return on which days the input has the rows that were looked for."""
+    name = f"{workspace.tenant}/{workspace.surface}"
+    if counts.first is None or counts.last is None:
+        return f"no row is of {name}"
+    first, last = (_EPOCH + timedelta(days=number) for number in (counts.first, counts.last))
+    return f"those of {name} are of {first}" + (f" to {last}" if last != first else "")
 
 
 def _refuse_emptying(
@@ -190,6 +200,15 @@ class _Counts(Struct):
     bad: int = 0
     other: int = 0
     used: int = 0
+    first: int | None = None
+    last: int | None = None
+
+    def see_days(self, numbers: npt.NDArray[np.int64]) -> None:
+        """Widen the days, counted from 1970-01-01, on which there are rows of this tenant and surface."""
+        if len(numbers):
+            first, last = int(numbers.min()), int(numbers.max())
+            self.first = first if self.first is None else min(first, self.first)
+            self.last = last if self.last is None else max(last, self.last)
 
 
 def _spread(
@@ -198,13 +217,13 @@ def _spread(
     """Read all input and append the rows of each day to a file of its own."""
     source = interaction_source(given.files, given.mapping)
     advance = given.begin("reading interactions", source.total_bytes)
-    numbers = pa.array(sorted((day - _EPOCH).days for day in days), pa.int64())
+    numbers = np.array(sorted((day - _EPOCH).days for day in days), dtype=np.int64)
     counts = _Counts()
     buffered: list[pa.Table] = []
     with named_errors(scratch), ExitStack() as stack, Quarantine(given.quarantine, given.limit) as quarantine:
         writers: dict[int, pq.ParquetWriter] = {}
         for table in read_rows(source, quarantine, advance):
-            rows = _select(table, workspace, segment, numbers)
+            rows = _select(table, workspace, segment, numbers, counts)
             counts.used += rows.num_rows
             buffered.append(rows)
             if sum(part.num_rows for part in buffered) >= _BUFFER_ROWS:
@@ -216,12 +235,16 @@ def _spread(
     return counts
 
 
-def _select(table: pa.Table, workspace: Workspace, segment: str | None, days: pa.Array[Any]) -> pa.Table:
-    keep = pc.is_in(_day_numbers(table), value_set=days).to_numpy()
+def _select(
+    table: pa.Table, workspace: Workspace, segment: str | None, days: npt.NDArray[np.int64], counts: _Counts
+) -> pa.Table:
+    numbers = _day_numbers(table).to_numpy()
+    keep = np.ones(table.num_rows, dtype=np.bool_)
     for name, chosen in (("tenant", workspace.tenant), ("surface", workspace.surface), ("segment", segment)):
         if chosen is not None and name in table.column_names:
             keep = keep & pc.equal(table[name], pa.scalar(chosen)).fill_null(False).to_numpy()
-    rows = table.filter(pa.array(keep))
+    counts.see_days(numbers[keep])
+    rows = table.filter(pa.array(keep & np.isin(numbers, days)))
     columns = {
         name: rows[name].cast(kind) if name in rows.column_names else _nulls(rows.num_rows, kind)
         for name, kind in _COLUMNS.items()

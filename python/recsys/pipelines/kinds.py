@@ -13,6 +13,8 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from recsys._native import Catalog, Signal
+from recsys.contracts.errors import UsageError
+from recsys.contracts.manifest import CATALOG
 from recsys.contracts.pipeline import PipelineSettings
 from recsys.pipelines.build.content_sim import build_content
 from recsys.pipelines.build.cooc import CoocOptions, build_cooc
@@ -169,6 +171,15 @@ class Engine(NamedTuple):
 
 NATIVE = Engine("native", KINDS)
 """The builders of this host."""
+
+
+def kind_of(engine: Engine, kind: str) -> BuildKind:
+    """Return how ``engine`` builds a kind; raises :class:`UsageError` for one that it does not know."""
+    how = engine.kinds.get(kind)
+    if how is None:
+        known = ", ".join([CATALOG, *engine.kinds])
+        raise UsageError(f"{kind}: there is no such kind; {engine.name} builds {known}")
+    return how
 
 
 def build_order(kinds: Sequence[str]) -> list[str]:

@@ -14,7 +14,6 @@ from recsys._native import Catalog
 from recsys.artifacts.atomic_files import TEMPORARY
 from recsys.artifacts.publish import publish_release
 from recsys.artifacts.registry import Moving, Registry, unrecorded
-from recsys.contracts.errors import UsageError
 from recsys.contracts.manifest import CATALOG, Manifest
 from recsys.contracts.pipeline import PipelineSettings
 from recsys.pipelines.build.catalog import build_catalog
@@ -23,7 +22,7 @@ from recsys.pipelines.gates import GateResult, check_artifacts, check_interactio
 from recsys.pipelines.ingest import canonical_files
 from recsys.pipelines.input.files import find_input_files
 from recsys.pipelines.input.mapping import ColumnMapping
-from recsys.pipelines.kinds import ARTIFACT_ENDING, NATIVE, BuildKind, Engine, Resources
+from recsys.pipelines.kinds import ARTIFACT_ENDING, NATIVE, BuildKind, Engine, Resources, kind_of
 from recsys.pipelines.workspace import (
     BuildCheckpoint,
     Checkpoints,
@@ -112,9 +111,7 @@ def build(
     Raises :class:`UsageError` for a kind that is not known, :class:`PipelineError` without interactions
     or without an artifact that the kind needs.
     """
-    how = engine.kinds.get(kind)
-    if how is None:
-        raise UsageError(f"{kind}: there is no such kind; {engine.name} builds {', '.join(engine.kinds)}")
+    how = kind_of(engine, kind)
     files = list(canonical_files(workspace, first, last))
     if not files:
         raise PipelineError(f"nothing is ingested for {first} to {last} in {workspace.folder}")
