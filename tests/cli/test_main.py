@@ -56,6 +56,17 @@ def test_a_narrow_table_splits_neither_ids_nor_commands(
     assert all(f"{word}" in written for word in WIDE[0][3].split())
 
 
+def test_a_command_that_is_interrupted_at_work_says_that_it_stopped(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("recsys.cli.manifest.RegistryOptions.open", interrupted)
+    assert main.run(["manifest", "list", "--tenant", "shop", "--surface", "home"]) == 130
+    assert capsys.readouterr().err == "stopped\n"
+
+
 def test_an_interrupted_command_says_that_it_stopped(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -52,6 +52,7 @@ def build_app() -> cyclopts.App:
         help="A recommender suite: build signals, serve them, log what was served, measure and decide.",
         version=_version,
         result_action="return_value",
+        suppress_keyboard_interrupt=False,  # it would exit without a word
     )
     for name, summary in GROUPS.items():
         app.command(f"recsys.cli.{name}:app", name=name, help=summary)
