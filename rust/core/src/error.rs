@@ -105,6 +105,9 @@ pub enum Error {
     /// A builder was given something that it cannot build from.
     #[error("{0}")]
     Build(String),
+    /// A build that was asked to end before it was done.
+    #[error("the build was stopped")]
+    Stopped,
     /// A plan or request that cannot be ranked as it stands.
     #[error("{0}")]
     Plan(String),

@@ -6,14 +6,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyMemoryView};
 use recsys_core::builders::strings::Strings;
-use recsys_core::builders::{Limits, PopularityBuilder, SignalPacker};
+use recsys_core::builders::{Limits, PopularityBuilder, SignalPacker, Stop};
 use recsys_core::catalog::Catalog;
 use recsys_core::signal::KeyType;
 use recsys_core::{Error, Result};
 
 use crate::catalog::{PyCatalog, object};
 use crate::columns::Column;
-use crate::guard::{held, run};
+use crate::guard::{held, run, run_stoppable};
 
 /// Rows that are copied out of Python's buffers at a time, so that a copy of a whole column is never made.
 pub const CHUNK_ROWS: usize = 1 << 18;
@@ -142,6 +142,7 @@ impl PySignalPacker {
 struct PyPopularityBuilder {
     catalog: Arc<Catalog>,
     builder: Slot<PopularityBuilder>,
+    stop: Stop,
 }
 
 #[pymethods]
@@ -158,10 +159,12 @@ impl PyPopularityBuilder {
         threads: usize,
     ) -> PyResult<Self> {
         let catalog = catalog.inner.clone();
+        let stop = Stop::default();
         let limits = Limits {
             memory_bytes,
             scratch_dir,
             threads,
+            stop: stop.clone(),
         };
         let n_items = catalog.len();
         let builder = run(py, || {
@@ -170,6 +173,7 @@ impl PyPopularityBuilder {
         Ok(Self {
             catalog,
             builder: Slot::new(builder),
+            stop,
         })
     }
 
@@ -212,7 +216,7 @@ impl PyPopularityBuilder {
 
     #[pyo3(signature = (path, *, metadata = "{}"))]
     fn finish(&self, py: Python<'_>, path: PathBuf, metadata: &str) -> PyResult<String> {
-        run(py, || {
+        run_stoppable(py, &self.stop, || {
             let metadata = object(metadata)?;
             Ok(self
                 .builder

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use pyo3::prelude::*;
 use recsys_core::builders::{
-    ContentParams, Limits, PSEUDONYM_BYTES, UserItemsBuilder, UserItemsParams, build_content_sim,
+    ContentParams, Limits, PSEUDONYM_BYTES, Stop, UserItemsBuilder, UserItemsParams,
+    build_content_sim,
 };
 use recsys_core::catalog::Catalog;
 use recsys_core::signal::Signal;
@@ -13,7 +14,7 @@ use recsys_core::signal::Signal;
 use crate::builders::{CHUNK_ROWS, Slot, check_rows};
 use crate::catalog::{PyCatalog, object};
 use crate::columns::Column;
-use crate::guard::{held, run};
+use crate::guard::{held, run, run_stoppable};
 use crate::signal::PySignal;
 
 /// Adds this module's class and function.
@@ -39,12 +40,14 @@ fn content_sim(
 ) -> PyResult<String> {
     let catalog = catalog.inner.clone();
     let params = ContentParams { top_n, max_share };
+    let stop = Stop::default();
     let limits = Limits {
         memory_bytes: 0,
         scratch_dir,
         threads,
+        stop: stop.clone(),
     };
-    run(py, || {
+    run_stoppable(py, &stop, || {
         Ok(build_content_sim(&path, &catalog, params, &limits, object(metadata)?)?.sha256)
     })
 }
@@ -55,6 +58,7 @@ struct PyImplicitBuilder {
     catalog: Arc<Catalog>,
     neighbours: Arc<Signal>,
     builder: Slot<UserItemsBuilder>,
+    stop: Stop,
 }
 
 #[pymethods]
@@ -82,16 +86,19 @@ impl PyImplicitBuilder {
             half_life_ms,
             drop_taken,
         };
+        let stop = Stop::default();
         let limits = Limits {
             memory_bytes,
             scratch_dir,
             threads,
+            stop: stop.clone(),
         };
         let builder = run(py, || UserItemsBuilder::new(catalog.len(), params, limits))?;
         Ok(Self {
             catalog,
             neighbours: neighbours.inner.clone(),
             builder: Slot::new(builder),
+            stop,
         })
     }
 
@@ -129,7 +136,7 @@ impl PyImplicitBuilder {
 
     #[pyo3(signature = (path, *, metadata = "{}"))]
     fn finish(&self, py: Python<'_>, path: PathBuf, metadata: &str) -> PyResult<String> {
-        run(py, || {
+        run_stoppable(py, &self.stop, || {
             let builder = self.builder.take()?;
             let built =
                 builder.finish(&path, &self.catalog, &self.neighbours, object(metadata)?)?;

@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 use recsys_core::Result;
 use recsys_core::builders::{
     Built, CoocBuilder, CoocParams, Limits, Normalization, Sequence, SessionKnnBuilder,
-    SessionKnnParams,
+    SessionKnnParams, Stop,
 };
 use recsys_core::catalog::Catalog;
 use serde_json::{Map, Value};
@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 use crate::builders::{CHUNK_ROWS, Slot, check_rows};
 use crate::catalog::{PyCatalog, object};
 use crate::columns::Column;
-use crate::guard::{held, run};
+use crate::guard::{held, run, run_stoppable};
 
 /// Adds this module's classes.
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -34,6 +34,7 @@ type Finish<B> = fn(B, &Path, &Catalog, Map<String, Value>) -> Result<Built>;
 struct OfSessions<B> {
     catalog: Arc<Catalog>,
     builder: Slot<B>,
+    stop: Stop,
 }
 
 impl<B: Send> OfSessions<B> {
@@ -41,13 +42,16 @@ impl<B: Send> OfSessions<B> {
     fn new(
         py: Python<'_>,
         catalog: &PyCatalog,
-        make: impl FnOnce(usize) -> Result<B> + Send,
+        limits: Limits,
+        make: impl FnOnce(usize, Limits) -> Result<B> + Send,
     ) -> PyResult<Self> {
         let catalog = catalog.inner.clone();
-        let builder = run(py, || make(catalog.len()))?;
+        let stop = limits.stop.clone();
+        let builder = run(py, || make(catalog.len(), limits))?;
         Ok(Self {
             catalog,
             builder: Slot::new(builder),
+            stop,
         })
     }
 
@@ -92,7 +96,7 @@ impl<B: Send> OfSessions<B> {
         path: &Path,
         metadata: &str,
     ) -> PyResult<(String, u64)> {
-        run(py, || {
+        run_stoppable(py, &self.stop, || {
             let metadata = object(metadata)?;
             let built = finish(self.builder.take()?, path, &self.catalog, metadata)?;
             let heavy = built.counts.get("heavy_sessions").and_then(Value::as_u64);
@@ -127,8 +131,9 @@ impl PyCoocBuilder {
             memory_bytes,
             scratch_dir,
             threads,
+            stop: Stop::default(),
         };
-        let make = |n_items| {
+        let make = |n_items, limits| {
             let params = CoocParams {
                 normalization: Normalization::parse(normalization)?,
                 window_ms,
@@ -139,7 +144,7 @@ impl PyCoocBuilder {
             };
             CoocBuilder::new(n_items, params, limits)
         };
-        OfSessions::new(py, catalog, make).map(Self)
+        OfSessions::new(py, catalog, limits, make).map(Self)
     }
 
     fn push(
@@ -187,8 +192,9 @@ impl PySessionSeqBuilder {
             memory_bytes,
             scratch_dir,
             threads,
+            stop: Stop::default(),
         };
-        let make = |n_items| {
+        let make = |n_items, limits| {
             let params = CoocParams {
                 normalization: Normalization::parse(normalization)?,
                 window_ms: None,
@@ -202,7 +208,7 @@ impl PySessionSeqBuilder {
             };
             CoocBuilder::new(n_items, params, limits)
         };
-        OfSessions::new(py, catalog, make).map(Self)
+        OfSessions::new(py, catalog, limits, make).map(Self)
     }
 
     fn push(
@@ -245,12 +251,13 @@ impl PySessionKnnBuilder {
             memory_bytes,
             scratch_dir,
             threads,
+            stop: Stop::default(),
         };
         let params = SessionKnnParams {
             sessions_per_item,
             max_items_per_session,
         };
-        OfSessions::new(py, catalog, |n_items| {
+        OfSessions::new(py, catalog, limits, |n_items, limits| {
             SessionKnnBuilder::new(n_items, params, limits)
         })
         .map(Self)

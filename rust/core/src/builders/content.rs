@@ -79,6 +79,7 @@ pub fn build_content_sim(
         let n_items = catalog.len();
         let wave = BLOCK_ITEMS * BLOCKS_PER_THREAD * rayon::current_num_threads();
         for start in (0..n_items).step_by(wave) {
+            limits.stop.check()?;
             let items: Vec<usize> = (start..n_items.min(start + wave)).collect();
             let lists: Vec<Vec<(Ordinal, f64)>> = items
                 .par_chunks(BLOCK_ITEMS)

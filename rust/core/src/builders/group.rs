@@ -2,7 +2,6 @@
 //! ([`SessionsWriter`]).
 
 use std::collections::HashMap;
-use std::path::Path;
 
 use bytemuck::Pod;
 use rayon::prelude::*;
@@ -11,24 +10,24 @@ use super::partitions::{Partition, Partitions};
 use super::rows::{Event, TimedEvent, draw, sorted};
 use super::scratch::ColumnWriter;
 use super::sessions::{Detail, Moments, Sessions, UNIT};
+use super::{Limits, Stop};
 use crate::Ordinal;
 use crate::error::{Error, Result};
 
-/// Groups rows into sessions of at most `cap` items, which are kept in memory up to `memory_bytes`.
+/// Groups rows into sessions of at most `cap` items, which are kept in memory up to a quarter of the bound.
 pub(super) fn group_events(
     partitions: Partitions<Event>,
     has_weights: bool,
     cap: usize,
     rows: u64,
-    folder: &Path,
-    memory_bytes: u64,
+    limits: &Limits,
 ) -> Result<Sessions> {
     let detail = Detail {
         has_weights,
         moments: Moments::Nothing,
     };
-    let writer = SessionsWriter::new(detail, rows, folder, memory_bytes);
-    group(partitions, writer, |events| {
+    let writer = SessionsWriter::new(detail, rows, limits);
+    group(partitions, writer, &limits.stop, |events| {
         let mut piece = Piece::new(detail);
         piece.add_events(events, cap);
         piece
@@ -41,11 +40,10 @@ pub(super) fn group_timed_events(
     detail: Detail,
     cap: usize,
     rows: u64,
-    folder: &Path,
-    memory_bytes: u64,
+    limits: &Limits,
 ) -> Result<Sessions> {
-    let writer = SessionsWriter::new(detail, rows, folder, memory_bytes);
-    group(partitions, writer, |events| {
+    let writer = SessionsWriter::new(detail, rows, limits);
+    group(partitions, writer, &limits.stop, |events| {
         let mut piece = Piece::new(detail);
         piece.add_timed_events(events, cap);
         piece
@@ -223,7 +221,7 @@ struct SessionsWriter {
 }
 
 impl SessionsWriter {
-    fn new(detail: Detail, rows: u64, folder: &Path, memory_bytes: u64) -> Self {
+    fn new(detail: Detail, rows: u64, limits: &Limits) -> Self {
         let weights = if detail.has_weights { 4 } else { 0 };
         let marks = if detail.moments.are_ordered() { 4 } else { 0 };
         // A session takes a unit at least, so a time of it is at most so much for each element.
@@ -233,7 +231,8 @@ impl SessionsWriter {
             0
         };
         // Each column gets its part of the bound, and room for the most that sessions of one event would take.
-        let share = memory_bytes / (4 + weights + marks + last_ms);
+        let share = limits.memory_bytes / 4 / (4 + weights + marks + last_ms);
+        let folder = &limits.scratch_dir;
         let most = rows * UNIT as u64;
         Self {
             items: ColumnWriter::new(folder, 4 * share, most),
@@ -282,6 +281,7 @@ impl SessionsWriter {
 fn group<R: Pod + Send + Sync>(
     partitions: Partitions<R>,
     mut writer: SessionsWriter,
+    stop: &Stop,
     make: impl Fn(Vec<R>) -> Piece + Sync,
 ) -> Result<Sessions> {
     let (partitions, spill) = partitions.into_parts();
@@ -290,6 +290,7 @@ fn group<R: Pod + Send + Sync>(
     let mut rest = partitions.into_iter();
     let mut done: Vec<Piece> = Vec::new();
     loop {
+        stop.check()?;
         let next: Vec<Partition<R>> = rest.by_ref().take(wave).collect();
         let is_last = next.is_empty();
         let (made, added) = rayon::join(
@@ -310,7 +311,6 @@ fn group<R: Pod + Send + Sync>(
 
 #[cfg(test)]
 mod tests {
-    use super::super::Limits;
     use super::*;
 
     /// The sessions of events of one session: items, and Unix milliseconds in order.
@@ -319,6 +319,7 @@ mod tests {
             memory_bytes: 1 << 20,
             scratch_dir: std::env::temp_dir(),
             threads: 1,
+            stop: Stop::default(),
         };
         let mut rows = Partitions::new(&limits);
         for &(item, ts_ms) in events {
@@ -333,8 +334,7 @@ mod tests {
             has_weights: false,
             moments,
         };
-        let folder = &limits.scratch_dir;
-        group_timed_events(rows, detail, cap, events.len() as u64, folder, 1 << 20).unwrap()
+        group_timed_events(rows, detail, cap, events.len() as u64, &limits).unwrap()
     }
 
     const EVENTS: [(Ordinal, i64); 6] = [(4, 0), (2, 10), (3, 10), (4, 25), (2, 26), (9, 90)];

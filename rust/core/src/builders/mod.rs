@@ -22,6 +22,7 @@ mod rows;
 mod scratch;
 mod session_knn;
 mod sessions;
+mod stop;
 pub mod strings;
 mod users;
 
@@ -37,6 +38,7 @@ pub use cooc::{CoocBuilder, CoocParams, Normalization, Sequence};
 pub use pack::SignalPacker;
 pub use popularity::{DEFAULT_SEGMENT, PopularityBuilder};
 pub use session_knn::{SessionKnnBuilder, SessionKnnParams};
+pub use stop::Stop;
 pub use users::{PSEUDONYM_BYTES, UserItemsBuilder, UserItemsParams};
 
 /// Smallest and largest weight of an event; between them no sum, product or quotient leaves the range of f32.
@@ -51,6 +53,8 @@ pub struct Limits {
     pub scratch_dir: PathBuf,
     /// Threads, 0 for one per core.
     pub threads: usize,
+    /// Ends the build while it writes.
+    pub stop: Stop,
 }
 
 impl Limits {

@@ -154,6 +154,7 @@ impl<R: Pod> Partition<R> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Stop;
     use super::*;
 
     #[test]
@@ -164,6 +165,7 @@ mod tests {
                 memory_bytes,
                 scratch_dir: folder.path().into(),
                 threads: 1,
+                stop: Stop::default(),
             };
             let mut partitions = Partitions::<u64>::new(&limits);
             let keys: Vec<u64> = (0..9_000u64)

@@ -191,6 +191,7 @@ impl PopularityBuilder {
         };
         let mut writer = SignalWriter::create(path, catalog, spec)?;
         for key in &keys {
+            self.limits.stop.check()?;
             writer.push_list(&self.list(key)?)?;
         }
         let params = object([

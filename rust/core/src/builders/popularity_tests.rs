@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 
+use super::super::Stop;
 use super::*;
 
 type Row = (u32, Ordinal, i64, f64);
@@ -18,6 +19,7 @@ fn build(
         memory_bytes,
         scratch_dir: folder.path().into(),
         threads,
+        stop: Stop::default(),
     };
     let mut builder = PopularityBuilder::new(100, 1000, Some(70.0), limits).unwrap();
     for chunk in rows.chunks(batch) {
@@ -69,6 +71,7 @@ fn bad_rows_are_named() {
         memory_bytes: 0,
         scratch_dir: "/".into(),
         threads: 1,
+        stop: Stop::default(),
     };
     assert!(PopularityBuilder::new(3, 0, Some(0.0), limits.clone()).is_err());
     let mut builder = PopularityBuilder::new(3, 0, None, limits).unwrap();

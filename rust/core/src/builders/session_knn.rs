@@ -99,7 +99,6 @@ impl SessionKnnBuilder {
         let (params, limits) = (self.params, self.limits.clone());
         // Half of the bound was for rows; as they go, a quarter is for sessions, and a quarter for the order of sessions,
         // then for the sessions in that order and for the lists of items.
-        let quarter = limits.memory_bytes / 4;
         limits.pool()?.install(|| {
             let detail = Detail {
                 has_weights: false,
@@ -110,14 +109,13 @@ impl SessionKnnBuilder {
                 detail,
                 params.max_items_per_session,
                 self.intake.kept_rows,
-                &limits.scratch_dir,
-                quarter,
+                &limits,
             )?;
             let mut counts = self.intake.counts(&sessions);
             let mut writer = SessionIndexWriter::create(path, catalog, params.sessions_per_item)?;
             let ordered = order(sessions, &limits, &mut writer)?;
             counts.insert("single_item_sessions".to_owned(), ordered.alone.into());
-            push_lists(ordered.stretches.as_slice(), quarter, &mut writer)?;
+            push_lists(ordered.stretches.as_slice(), &limits, &mut writer)?;
             let names = object([
                 ("sessions_per_item", params.sessions_per_item.into()),
                 ("max_items_per_session", params.max_items_per_session.into()),
@@ -170,6 +168,7 @@ fn order(sessions: Sessions, limits: &Limits, writer: &mut SessionIndexWriter) -
     let mut stretches = ColumnWriter::new(&limits.scratch_dir, limits.memory_bytes / 8, 0);
     let (partitions, spill) = dated.into_parts();
     for partition in partitions {
+        limits.stop.check()?;
         let mut dated = partition.load(spill.as_ref())?;
         dated.par_sort_unstable_by_key(|one| (std::cmp::Reverse(one.last_ms), one.unit));
         let made: Vec<Vec<u32>> = dated
@@ -207,11 +206,13 @@ fn each(mut stretch: &[u32]) -> impl Iterator<Item = &[Ordinal]> {
     })
 }
 
-/// Writes the latest sessions of every item; the lists that are made at once take about `memory_bytes`.
-fn push_lists(stretches: &[u32], memory_bytes: u64, writer: &mut SessionIndexWriter) -> Result<()> {
+/// Writes the latest sessions of every item; the lists that are made at once take about a quarter of the bound.
+fn push_lists(stretches: &[u32], limits: &Limits, writer: &mut SessionIndexWriter) -> Result<()> {
     let lengths = writer.list_lengths();
-    let most = usize::try_from(memory_bytes / 4).unwrap_or(usize::MAX);
+    let most_bytes = limits.memory_bytes / 4;
+    let most = usize::try_from(most_bytes / size_of::<u32>() as u64).unwrap_or(usize::MAX);
     for range in split(&lengths, 0..lengths.len(), most) {
+        limits.stop.check()?;
         let total: usize = lengths[range.clone()].iter().sum();
         let share = total.div_ceil(rayon::current_num_threads()).max(1);
         // Every part of the range looks through all sessions, in parallel, and keeps what is its own.

@@ -57,7 +57,8 @@ pub struct UserItemsBuilder {
     kept_rows: u64,
 }
 
-type Lists = Vec<(String, Vec<(Ordinal, f64)>)>;
+/// Lists in no more room than they need: all that a user's neighbours are summed in is many times as large.
+type Lists = Vec<(String, Box<[(Ordinal, f64)]>)>;
 
 impl UserItemsBuilder {
     /// A builder without rows, for a catalog of `n_items`.
@@ -176,6 +177,7 @@ impl UserItemsBuilder {
                     .by_ref()
                     .take(2 * rayon::current_num_threads())
                     .collect();
+                self.limits.stop.check()?;
                 if wave.is_empty() {
                     return Ok(());
                 }
@@ -227,7 +229,7 @@ fn list_of(
     events: &[UserEvent],
     neighbours: &Signal,
     params: &UserItemsParams,
-) -> Result<Vec<(Ordinal, f64)>> {
+) -> Result<Box<[(Ordinal, f64)]>> {
     let last_ms = events.iter().map(|e| e.ts_ms).max().unwrap_or(0);
     let worth = |e: &UserEvent| {
         let decay = params.half_life_ms.map_or(1.0, |half_life| {
@@ -275,5 +277,5 @@ fn list_of(
         .collect();
     list.sort_unstable_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
     list.truncate(params.top_n);
-    Ok(list)
+    Ok(list.into_boxed_slice())
 }

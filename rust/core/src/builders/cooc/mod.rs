@@ -20,7 +20,7 @@ use super::metadata::{extend, object};
 use super::partitions::Partitions;
 use super::rows::{Event, Intake, TimedEvent};
 use super::sessions::{Detail, Moments, Sessions};
-use super::{Built, Limits, check_size};
+use super::{Built, Limits, Stop, check_size};
 use crate::Ordinal;
 use crate::catalog::Catalog;
 use crate::error::{Error, Result};
@@ -258,7 +258,7 @@ impl CoocBuilder {
             rows,
         } = self;
         let kept_rows = intake.kept_rows;
-        let (cap, folder) = (params.max_items_per_session, &limits.scratch_dir);
+        let cap = params.max_items_per_session;
         let detail = Detail {
             has_weights: intake.has_weights,
             moments: match (params.sequence, params.window_ms) {
@@ -268,12 +268,9 @@ impl CoocBuilder {
             },
         };
         // Half of the bound was for rows; as they go, a quarter is for sessions, and what they leave for postings.
-        let quarter = limits.memory_bytes / 4;
         let sessions = match rows {
-            Rows::Plain(rows) => {
-                group_events(rows, detail.has_weights, cap, kept_rows, folder, quarter)?
-            }
-            Rows::Timed(rows) => group_timed_events(rows, detail, cap, kept_rows, folder, quarter)?,
+            Rows::Plain(rows) => group_events(rows, detail.has_weights, cap, kept_rows, &limits)?,
+            Rows::Timed(rows) => group_timed_events(rows, detail, cap, kept_rows, &limits)?,
         };
         let totals = Totals::of(&sessions, n_items);
         let counts = intake.counts(&sessions);
@@ -295,6 +292,7 @@ impl CoocBuilder {
             totals,
             is_wide,
             counts,
+            stop: limits.stop,
         })
     }
 }
@@ -314,14 +312,27 @@ struct Ready {
     totals: Totals,
     is_wide: bool,
     counts: Map<String, Value>,
+    stop: Stop,
 }
 
 impl Ready {
     fn rank(&self, write: impl FnMut(&[(Ordinal, f64)]) -> Result<()> + Send) -> Result<()> {
         if self.is_wide {
-            rank::<u128>(&self.question, &self.sessions, &self.totals, write)
+            rank::<u128>(
+                &self.question,
+                &self.sessions,
+                &self.totals,
+                &self.stop,
+                write,
+            )
         } else {
-            rank::<u64>(&self.question, &self.sessions, &self.totals, write)
+            rank::<u64>(
+                &self.question,
+                &self.sessions,
+                &self.totals,
+                &self.stop,
+                write,
+            )
         }
     }
 }

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
+use super::super::Stop;
 use super::super::best::{Best, Key};
 use super::super::sessions::{Detail, Sessions, View};
 use super::floor::{Classes, Floor};
@@ -192,6 +193,7 @@ pub(super) fn rank<K: Key>(
     question: &Question,
     sessions: &Sessions,
     totals: &Totals,
+    stop: &Stop,
     mut write: impl FnMut(&[(Ordinal, f64)]) -> Result<()> + Send,
 ) -> Result<()> {
     let view = sessions.view();
@@ -229,6 +231,7 @@ pub(super) fn rank<K: Key>(
         let share = postings.sessions.len() / (threads * BLOCKS_PER_THREAD * 4) + 1;
         let blocks = totals.split(range, share as u64, BLOCK_ITEMS);
         for wave in blocks.chunks(threads * BLOCKS_PER_THREAD) {
+            stop.check()?;
             let compute = |block: &Range<usize>| {
                 // A thread runs one block at a time, so its own kernel is free unless a panic has poisoned it.
                 let slot = rayon::current_thread_index().unwrap_or(0) % threads;

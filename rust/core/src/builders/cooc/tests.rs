@@ -25,6 +25,7 @@ fn build(
         memory_bytes,
         scratch_dir: folder.path().into(),
         threads,
+        stop: Stop::default(),
     };
     let pool = limits.pool().unwrap();
     let mut builder = CoocBuilder::new(N_ITEMS, params, limits).unwrap();
@@ -219,6 +220,7 @@ fn what_is_kept_of_a_time_takes_half_of_its_room_and_weights_of_1_none() {
             memory_bytes: 1 << 20,
             scratch_dir: std::env::temp_dir(),
             threads: 1,
+            stop: Stop::default(),
         };
         let params = CoocParams {
             max_items_per_session: 100,
@@ -237,6 +239,29 @@ fn what_is_kept_of_a_time_takes_half_of_its_room_and_weights_of_1_none() {
             "{params:?}"
         );
     }
+}
+
+#[test]
+fn a_build_that_is_asked_to_stop_ends_before_it_has_grouped_or_ranked() {
+    let stop = Stop::default();
+    let builder = || {
+        let limits = Limits {
+            memory_bytes: 1 << 20,
+            scratch_dir: std::env::temp_dir(),
+            threads: 1,
+            stop: stop.clone(),
+        };
+        let mut builder = CoocBuilder::new(N_ITEMS, ALL, limits).unwrap();
+        builder
+            .push(&[1, 1], &[0, 1], &[0, 0], &[1.0, 1.0])
+            .unwrap();
+        builder
+    };
+    let ready = builder().prepare().unwrap();
+    let grouping = builder();
+    stop.ask();
+    assert!(matches!(grouping.prepare(), Err(Error::Stopped)));
+    assert!(matches!(ready.rank(|_| Ok(())), Err(Error::Stopped)));
 }
 
 #[test]
@@ -296,6 +321,7 @@ fn bad_rows_and_parameters_are_named() {
         memory_bytes: 0,
         scratch_dir: "/".into(),
         threads: 1,
+        stop: Stop::default(),
     };
     let error = CoocBuilder::new(1, CoocParams { top_n: 0, ..ALL }, limits.clone()).unwrap_err();
     assert_eq!(error.to_string(), "top_n: must be 1 or more");
