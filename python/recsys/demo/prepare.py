@@ -9,7 +9,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from recsys import __version__
+import recsys
 from recsys._native import FORMAT_VERSION, Catalog
 from recsys.artifacts.publish import publish_release
 from recsys.artifacts.registry import Moving, open_registry
@@ -148,7 +148,7 @@ def publish_retail_release(where: DemoFiles, begin: BeginStage = unseen) -> list
 
 
 def _maker() -> str:
-    return f"recsys {__version__}, format {FORMAT_VERSION}, recipe {RECIPE}"
+    return f"recsys {recsys.__version__}, format {FORMAT_VERSION}, recipe {RECIPE}"
 
 
 def _current(where: DemoFiles) -> Prepared | None:

@@ -16,7 +16,7 @@ from typing import get_args
 
 from msgspec import Struct
 
-from recsys import __version__
+import recsys
 from recsys._native import Catalog, SessionIndex, Signal
 from recsys.contracts.config import Mode, SignalName, TenantConfig, fresh_popularity_of, resolve_ranking
 from recsys.contracts.documents import canonical_json, version_of
@@ -83,7 +83,7 @@ class Snapshot:
             self.catalog, artifacts if fresh is None else {**artifacts, "popularity": fresh.path}
         )
         self.versions = Versions(
-            algo_version=f"recsys-{__version__}",
+            algo_version=f"recsys-{recsys.__version__}",
             config_version=config_version,
             rules_version=rules_version,
             manifest_version=manifest_version,

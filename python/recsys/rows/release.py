@@ -18,7 +18,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from recsys import __version__
+import recsys
 from recsys.artifacts.errors import PublishConflictError
 from recsys.artifacts.publish import publish_release
 from recsys.artifacts.registry import Registry
@@ -210,7 +210,7 @@ def _by_surface(sets: Sequence[RowSet]) -> dict[str, list[RowSet]]:
 
 def _recipe(sets: Sequence[RowSet], half_lives: Mapping[str, float | None]) -> str:
     names = sorted((msgspec.json.encode(one.name).decode(), one.sha256) for one in sets)
-    parts = (RECIPE, __version__, names, sorted(half_lives.items()))
+    parts = (RECIPE, recsys.__version__, names, sorted(half_lives.items()))
     return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from recsys import __version__
+import recsys
 from recsys._native import FORMAT_VERSION
 from recsys.contracts.http import ComponentStatus, HealthResponse, VersionResponse
 from recsys.observability.metrics import CONTENT_TYPE, Metrics
@@ -43,7 +43,7 @@ class Health:
             for tenant in self._state.tenants.values()
             for surface, snapshot in tenant.snapshots.items()
         }
-        return json_response(200, VersionResponse(__version__, FORMAT_VERSION, snapshots))
+        return json_response(200, VersionResponse(recsys.__version__, FORMAT_VERSION, snapshots))
 
     def metrics(self, request: Request) -> Response:  # noqa: ARG002
         """Prometheus text exposition, over all workers."""

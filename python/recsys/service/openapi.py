@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from recsys import __version__
+import recsys
 from recsys.contracts import http
 from recsys.contracts.problems import STATUS_AND_TITLE, TOO_MANY_REQUESTS, Problem, ProblemCode
 from recsys.service.operations import OPERATIONS, Operation, Shape
@@ -34,7 +34,7 @@ def build_openapi() -> Json:
         paths.setdefault(operation.path, {})[operation.method.lower()] = _describe(operation)
     return {
         "openapi": "3.1.0",
-        "info": {"title": "recsys", "version": __version__, "license": {"name": "Apache-2.0"}},
+        "info": {"title": "recsys", "version": recsys.__version__, "license": {"name": "Apache-2.0"}},
         "paths": paths,
         "components": {"schemas": schemas, "securitySchemes": _SECURITY},
         "x-problem-codes": {

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from uuid import uuid4
 
-from recsys import __version__
+import recsys
 from recsys.contracts.reports import (
     Executive,
     GateResult,
@@ -62,7 +62,7 @@ def new_report(
         run_id=run_id or uuid4().hex,
         mode=mode,
         created_at=now or datetime.now(UTC),
-        version=__version__,
+        version=recsys.__version__,
         summary=Summary(cases_evaluated=cases, executive=Executive(decision=verdict)),
         gates=list(gates),
         warnings=list(warnings),

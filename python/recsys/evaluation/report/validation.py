@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import msgspec
 
-from recsys import __version__
+import recsys
 from recsys.contracts.reports import Setting, ValidationReport
 from recsys.evaluation.report import numbers
 from recsys.evaluation.report.charts import funnel
@@ -40,7 +40,7 @@ def validation_report(result: Validation, settings: Mapping[str, Setting]) -> Va
         run_id=uuid4().hex,
         mode="validate",
         created_at=datetime.now(UTC),
-        version=__version__,
+        version=recsys.__version__,
         warnings=[],
         inputs=result.inputs,
         effective_config=settings_without_secrets(settings),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from recsys import __version__
+import recsys
 from recsys.contracts.errors import BuildError, UsageError
 from recsys.pipelines.input.files import InputFile
 from recsys.pipelines.input.mapping import ColumnMapping
@@ -89,7 +89,8 @@ def window_of(first_ms: int | None, last_ms: int | None) -> Window | None:
 
 def metadata_of(params: dict[str, object], *, window: Window | None, rows: int) -> str:
     """Return an artifact's metadata block. It holds no clock, so that the same input gives the same bytes."""
-    block: dict[str, object] = {"build": {"version": __version__}, "params": params, "input": {"rows": rows}}
+    build = {"version": recsys.__version__}
+    block: dict[str, object] = {"build": build, "params": params, "input": {"rows": rows}}
     if window is not None:
         block["window"] = window
     return msgspec.json.encode(block, order="sorted").decode()
