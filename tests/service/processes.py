@@ -30,7 +30,7 @@ class Server:
 
     def connect(self, url: str | None = None) -> http.client.HTTPConnection:
         """Return a new connection; the system gives it to any of the workers."""
-        return http.client.HTTPConnection(urlsplit(url or self.url).netloc, timeout=10)
+        return http.client.HTTPConnection(urlsplit(url or self.url).netloc, timeout=60)
 
     def ask(
         self,
@@ -61,4 +61,4 @@ def serving(data_dir: Path, *options: str, n_lines: int = 3) -> Iterator[Server]
             yield Server(process, lines)
         finally:
             process.send_signal(signal.SIGTERM)
-            process.wait(30)
+            process.wait(60)

@@ -80,7 +80,7 @@ def test_a_move_by_the_command_line_is_noticed_at_once_though_object_stores_are_
     _wait_for(lambda: meta(client)["manifest_version"] == manifest.parent)
 
 
-def _wait_for(is_so, seconds=10.0):
+def _wait_for(is_so, seconds=60.0):
     deadline = time.monotonic() + seconds
     while not is_so():
         assert time.monotonic() < deadline

@@ -120,14 +120,15 @@ def test_every_worker_gives_the_same_bytes_and_so_does_the_next_start(tmp_path):
 @pytest.mark.slow
 def test_a_stop_turns_readiness_off_drains_and_loses_nothing(tmp_path):
     write_tenant(tmp_path)
-    with serving(tmp_path, "--dev", "--workers", "2", "--drain", "1") as server, Load(server, 3) as load:
+    with serving(tmp_path, "--dev", "--workers", "2", "--drain", "3") as server, Load(server, 3) as load:
         time.sleep(0.5)
         server.process.send_signal(signal.SIGTERM)
-        time.sleep(0.3)
-        status, ready = server.ask("GET", "/readyz")
-        assert (status, ready["status"]) == (503, "unavailable")
+        # Workers see the signal one after the other: a drain that ends first refuses the connection.
+        while (ready := server.ask("GET", "/readyz"))[0] == 200:
+            time.sleep(0.02)
+        assert (ready[0], ready[1]["status"]) == (503, "unavailable")
         assert server.ask("POST", "/v1/recommend", BODY)[0] == 200
-        assert server.process.wait(20) == 0
+        assert server.process.wait(60) == 0
     assert {status for _, status, _ in load.answers} == {200}
     parts = (tmp_path / "logs" / "exposures").glob("*.jsonl")
     logged = {json.loads(line)["request_id"] for part in parts for line in part.read_text().splitlines()}
@@ -160,7 +161,7 @@ def test_a_signal_to_the_whole_group_drains_quietly(tmp_path, number):
         begun.send(body[10:])
         assert begun.getresponse().status == 200
         begun.close()
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
     assert (tmp_path / "said.txt").read_text() == ""
 
 
@@ -170,7 +171,7 @@ def test_workers_do_not_outlive_a_parent_that_was_killed(tmp_path):
     with serving(tmp_path, "--dev", "--workers", "2") as server:
         workers = psutil.Process(server.process.pid).children(recursive=True)
         server.process.kill()
-        assert psutil.wait_procs(workers, timeout=15)[1] == []
+        assert psutil.wait_procs(workers, timeout=60)[1] == []
 
 
 @pytest.mark.slow
@@ -238,7 +239,7 @@ def test_a_store_that_is_truncated_under_a_running_service_stops_changes_and_not
         body = {"surface": "home", "user": {"user_id": "u"}}
         assert server.ask("POST", "/v1/recommend", body)[0] == 200
         os.truncate(tmp_path / "control" / "data.mdb", 8192)
-        until = time.monotonic() + 10
+        until = time.monotonic() + 60
         while True:
             status, ready = server.ask("GET", "/readyz")
             (store,) = (one for one in ready["components"] if one["name"] == "control_store")
