@@ -24,10 +24,12 @@ def catalogs_in(folder: Path, **surfaces: list[str]) -> dict[str, Catalog]:
     }
 
 
-def details(catalogs: dict[str, Catalog], *rules: dict[str, object]) -> list[str]:
+def details(
+    catalogs: dict[str, Catalog], *rules: dict[str, object], code: str = "RULE_TARGET_UNKNOWN"
+) -> list[str]:
     named = [one | {"rule_id": f"r{index}"} for index, one in enumerate(rules)]
     found = find_unknown_targets(catalogs, read_rules(named), NOW)
-    assert {one.code for one in found} <= {"RULE_TARGET_UNKNOWN"}
+    assert {one.code for one in found} <= {code}
     return [one.detail for one in found]
 
 
@@ -68,9 +70,21 @@ def test_a_rule_is_compared_with_the_surfaces_where_it_holds(tmp_path):
 
 
 def test_nothing_is_said_where_there_is_nothing_to_compare_with(tmp_path):
-    catalogs = catalogs_in(tmp_path, home=["i0"])
-    assert details(catalogs, rule("PIN", "ITEM", "gone", surface="cart")) == []
     assert details({}, rule("PIN", "ITEM", "gone")) == []
+    assert details({}, rule("PIN", "ITEM", "gone", surface="cart")) == []
+
+
+def test_a_rule_for_a_surface_that_is_not_served_is_named(tmp_path):
+    catalogs = catalogs_in(tmp_path, home=["i0"], shelf=["i0"])
+    rules = [rule("PIN", "ITEM", "i0", surface=surface) for surface in ("home", "hom", "shelf")]
+    off = rule("PIN", "ITEM", "i0", surface="hom", enabled=False)
+    code = "RULE_SURFACE_UNKNOWN"
+    assert details(catalogs, *rules, off, code=code) == [
+        "rules[1].surface: 'hom' is not served; served: home, shelf (rule 'r1')"
+    ]
+    many = details(catalogs, *[rules[1]] * 40, code=code)
+    assert len(many) == MAX_WARNINGS + 1
+    assert many[-1] == "rules: 30 more of them are for surfaces that are not served"
 
 
 def test_a_rule_that_is_off_or_over_is_not_named(tmp_path):

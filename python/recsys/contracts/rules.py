@@ -81,7 +81,7 @@ class Rule(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, 
 class RuleWarning(Struct, frozen=True):
     """Something odd about a rules document that is good all the same; ``detail`` begins with its field."""
 
-    code: Literal["RULE_TARGET_UNKNOWN"]
+    code: Literal["RULE_TARGET_UNKNOWN", "RULE_SURFACE_UNKNOWN"]
     detail: str
 
 

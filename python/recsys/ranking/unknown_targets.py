@@ -21,17 +21,24 @@ Target = tuple[str, str]
 def find_unknown_targets(
     catalogs: Mapping[str, Catalog], rules: Sequence[Rule], now: datetime
 ) -> list[RuleWarning]:
-    """Return a warning for each rule that names an item, tag, brand or category that no catalog has.
+    """Return a warning for each rule that names a surface, item, tag, brand or category that is not there.
 
     ``catalogs`` are those of the surfaces that are served; asked are those of the surfaces where the rule
-    holds, and where there are none nothing is said. Neither is it of a rule that is off, or over at ``now``
-    (with a zone). At most ``MAX_WARNINGS`` rules are named, then one more warning counts the others.
+    holds. Nothing is said when none is served, nor of a rule that is off, or over at ``now`` (with a zone).
+    At most ``MAX_WARNINGS`` rules are named for either reason, then one more warning counts the others.
     """
+    if not catalogs:
+        return []
+    heard = {index: rule for index, rule in enumerate(rules) if rule.enabled and not rule.is_over(now)}
     asked = {
         index: [surface for surface in sorted(catalogs) if rule.surface in (None, surface)]
-        for index, rule in enumerate(rules)
-        if rule.enabled and not rule.is_over(now)
+        for index, rule in heard.items()
     }
+    nowhere = [index for index, surfaces in asked.items() if not surfaces]
+    warnings = [_warn_of_surface(index, rules[index], catalogs) for index in nowhere[:MAX_WARNINGS]]
+    if len(nowhere) > MAX_WARNINGS:
+        more = f"rules: {len(nowhere) - MAX_WARNINGS} more of them are for surfaces that are not served"
+        warnings.append(RuleWarning("RULE_SURFACE_UNKNOWN", more))
     asked = {index: surfaces for index, surfaces in asked.items() if surfaces}
     unknown = {index: dict.fromkeys(_targets_of(rules[index])) for index in asked}
     # Surfaces share catalogs, and each is read once.
@@ -46,7 +53,7 @@ def find_unknown_targets(
         for index in having:
             unknown[index] = dict.fromkeys(target for target in unknown[index] if target not in known)
     found = [(index, list(missing)) for index, missing in unknown.items() if missing]
-    warnings = [
+    warnings += [
         _warn(index, rules[index], [key for _, key in missing], asked[index])
         for index, missing in found[:MAX_WARNINGS]
     ]
@@ -78,6 +85,14 @@ def _warn(index: int, rule: Rule, missing: Sequence[str], surfaces: Sequence[str
         "RULE_TARGET_UNKNOWN",
         f"rules[{index}].{field}: {having.format(_some(surfaces))} no {rule.target_type.lower()} "
         f"{_some([repr(_shown(key)) for key in missing])} (rule {_shown(rule.rule_id)!r})",
+    )
+
+
+def _warn_of_surface(index: int, rule: Rule, surfaces: Iterable[str]) -> RuleWarning:
+    return RuleWarning(
+        "RULE_SURFACE_UNKNOWN",
+        f"rules[{index}].surface: {_shown(rule.surface or '')!r} is not served; "
+        f"served: {_some(sorted(surfaces))} (rule {_shown(rule.rule_id)!r})",
     )
 
 
