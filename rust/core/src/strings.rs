@@ -184,10 +184,7 @@ impl StringTable {
         }
         let bytes = || texts.iter().map(|t| t.as_ref().as_bytes());
         writer.section(&name(prefix, "off"), &offsets(bytes().map(<[u8]>::len)))?;
-        writer.section(
-            &name(prefix, "dat"),
-            &bytes().flatten().copied().collect::<Vec<u8>>(),
-        )?;
+        writer.pieces(&name(prefix, "dat"), bytes())?;
         if indexed {
             writer.section(&name(prefix, "idx"), &hash_table(bytes().collect()))?;
         }

@@ -61,6 +61,21 @@ impl Writer {
         Ok(())
     }
 
+    /// Writes a section from pieces that are never together in memory.
+    pub fn pieces<'a>(&mut self, name: &str, pieces: impl Iterator<Item = &'a [u8]>) -> Result<()> {
+        self.begin(name)?;
+        let (mut hash, mut length) = (Xxh3::new(), 0);
+        for piece in pieces {
+            hash.update(piece);
+            length += piece.len() as u64;
+            self.out
+                .write_all(piece)
+                .map_err(|e| Error::io(&self.path, e))?;
+        }
+        self.end(length, hash.digest());
+        Ok(())
+    }
+
     /// Writes a section from a spool.
     pub fn spooled(&mut self, name: &str, spool: Spool) -> Result<()> {
         self.begin(name)?;
