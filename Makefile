@@ -160,6 +160,7 @@ FUZZ := RUSTC_BOOTSTRAP=1 PATH="$(CURDIR)/$(BIN):$$PATH" cargo fuzz
 
 .PHONY: fuzz-build
 fuzz-build: .venv/bin/cargo-fuzz
+	@cargo metadata --manifest-path rust/fuzz/Cargo.toml --locked --format-version 1 >/dev/null
 	@$(FUZZ) build --fuzz-dir rust/fuzz --sanitizer none
 
 .PHONY: fuzz
