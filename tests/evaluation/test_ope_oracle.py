@@ -6,6 +6,7 @@ lets the estimators on arrays run as they are.
 
 import sys
 import types
+import warnings
 from importlib import import_module
 from importlib.metadata import distribution
 from pathlib import Path
@@ -39,7 +40,11 @@ def obp(monkeypatch):
         package = types.ModuleType(name)
         package.__path__ = [str(folder)]
         monkeypatch.setitem(sys.modules, name, package)
-    loaded = import_module("obp.ope.estimators"), import_module("obp.ope.estimators_slate")
+    with warnings.catch_warnings():
+        # Compiled here when whatever installed it did not: an escape in a docstring of theirs is warned of.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        warnings.simplefilter("ignore", SyntaxWarning)
+        loaded = import_module("obp.ope.estimators"), import_module("obp.ope.estimators_slate")
     yield loaded
     for name in [name for name in sys.modules if name == "obp" or name.startswith("obp.")]:
         monkeypatch.delitem(sys.modules, name)

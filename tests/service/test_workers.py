@@ -86,7 +86,8 @@ def test_a_rollback_is_served_by_every_worker_within_a_second_and_fails_no_reque
                 time.sleep(EFFECTIVE_S + 0.2)
         assert not load.errors
         assert {status for _, status, _ in load.answers} == {200}
-        assert len(load.answers) > 200
+        # Both versions were asked for all the time, however slow the host: several times for each change.
+        assert len(load.answers) > 5 * len(changes)
         for sent, _, body in load.answers:
             version, items = body["meta"]["rules_version"], [item["item_id"] for item in body["items"]]
             if version in blocked:
