@@ -9,10 +9,11 @@ from tests.pipelines.test_pipeline import write_rows
 from tests.service.conftest import Client
 
 from recsys.cli.main import run
+from recsys.contracts.errors import UsageError
 from recsys.contracts.pseudonym import pseudonym
 from recsys.control.plane import ControlPlane
 from recsys.pipelines.build.users import Users
-from recsys.pipelines.kinds import KINDS, build_order
+from recsys.pipelines.kinds import KINDS, Engine, build_order, kind_of
 from recsys.service.auth import DevelopmentAuthenticator
 
 OF = ["--tenant", "shop", "--surface", "home"]
@@ -125,3 +126,13 @@ def test_pseudonyms_are_kept_when_they_may_be_among_raw_ids() -> None:
         bytes.fromhex(pseudonym(salt, "raw")),
     ]
     assert Users(salt)._bytes_of([known]) == [bytes.fromhex(pseudonym(salt, known))]
+
+
+@pytest.mark.parametrize(
+    ("kind", "trouble"),
+    [("content_sim", "some does not build this kind"), ("coc", "there is no such kind")],
+)
+def test_a_kind_of_another_engine_is_told_from_one_that_there_is_not(kind: str, trouble: str) -> None:
+    engine = Engine("some", {"popularity": KINDS["popularity"]})
+    with pytest.raises(UsageError, match=f"^{kind}: {trouble}; some builds catalog, popularity$"):
+        kind_of(engine, kind)

@@ -159,7 +159,10 @@ def test_event_weights_weigh_and_leave_out(workspace: Workspace, spark: SparkSes
 
 def test_what_spark_does_not_build_is_refused(workspace: Workspace, spark: SparkSession) -> None:
     engine = spark_engine(spark)
-    with pytest.raises(UsageError, match="spark builds popularity, cooc, session_seq"):
+    with pytest.raises(
+        UsageError,
+        match="spark does not build this kind; spark builds catalog, popularity, cooc, session_seq",
+    ):
         build(workspace, "content_sim", FIRST, LAST, PipelineSettings(), engine=engine)
     timed = PipelineSettings(cooc=CoocSettings(window_minutes=5.0))
     with pytest.raises(UsageError, match=r"cooc\.window_minutes"):

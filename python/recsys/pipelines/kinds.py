@@ -178,7 +178,8 @@ def kind_of(engine: Engine, kind: str) -> BuildKind:
     how = engine.kinds.get(kind)
     if how is None:
         known = ", ".join([CATALOG, *engine.kinds])
-        raise UsageError(f"{kind}: there is no such kind; {engine.name} builds {known}")
+        trouble = f"{engine.name} does not build this kind" if kind in KINDS else "there is no such kind"
+        raise UsageError(f"{kind}: {trouble}; {engine.name} builds {known}")
     return how
 
 
