@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -253,3 +254,28 @@ def test_nothing_acknowledged_is_lost_by_a_kill_and_the_others_go_on(tmp_path: P
 def test_a_touch_without_a_user_is_not_kept(tmp_path: Path) -> None:
     store = RecentEvents(tmp_path)
     assert store.claim([Claim(b"d", None, Touch("i", 1.0))], lambda _: None) == [True]
+
+
+def test_a_disk_without_room_for_what_is_remembered_refuses_and_logs_nothing(
+    intake: Intake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(fd: int, start: int, length: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr("os.posix_fallocate", full)
+        # What is reserved already is used first; a page has room for some records.
+        patched.setattr(intake.recent, "_reserved", 0)
+        with pytest.raises(OSError, match="No space left"):
+            intake.take(outcome())
+    assert intake.lines() == []
+    assert intake.take(outcome())["accepted"] == 1
+
+
+def test_the_disk_keeps_room_ahead_of_what_is_written_through_the_map(tmp_path: Path) -> None:
+    store = RecentEvents(tmp_path)
+    (file,) = tmp_path.rglob("data.mdb")
+    for batch in range(30):
+        store.claim([Claim(b"%d-%d" % (batch, number)) for number in range(1000)], lambda _: None)
+        used = store._environment.info()["last_pgno"] + 1
+        assert file.stat().st_blocks * 512 >= used * 4096 + 1024 * 1024

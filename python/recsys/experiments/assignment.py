@@ -18,6 +18,10 @@ from recsys._native import Pseudonyms
 from recsys.contracts.experiments import HOLDOUT, INTERLEAVED, Arm, Experiment, ExperimentsDocument
 
 _SPAN = 2**64
+_ARM, _ADMISSION, _HOLDOUT = 0, 1, 2
+"""Which number of an experiment's digest decides what."""
+_SLOT, _LAYER_HOLDOUT = 0, 1
+"""The same of a layer's."""
 
 
 class Assigned(Struct, frozen=True):
@@ -32,10 +36,14 @@ class Assigned(Struct, frozen=True):
     is_forced: bool = False
 
 
-def hash_numbers(key: Pseudonyms, purpose: str, name: str, pseudonym: str) -> tuple[int, int, int, int]:
-    """Return four uniform, independent integers below 2**64: an HMAC-SHA256, which is what ``key`` makes."""
-    digest = key.of(f"{purpose}\0{name}\0{pseudonym}")
-    return int(digest[:16], 16), int(digest[16:32], 16), int(digest[32:48], 16), int(digest[48:], 16)
+def hash_user(key: Pseudonyms, purpose: str, name: str, pseudonym: str) -> str:
+    """Return the hex HMAC-SHA256, which is what ``key`` makes, of a user and what the user is drawn for."""
+    return key.of(f"{purpose}\0{name}\0{pseudonym}")
+
+
+def number_of(digest: str, place: int) -> int:
+    """Return one of the four uniform, independent integers below 2**64 that a digest consists of."""
+    return int(digest[16 * place : 16 * place + 16], 16)
 
 
 class Assignment:
@@ -69,18 +77,19 @@ class Assignment:
             return Assigned(experiment.id, forced, (self._by_name[forced],), is_forced=True)
         if not self._is_eligible(segment, now):
             return None
-        arm, admission, holdout, _ = hash_numbers(self._key, "experiment", experiment.id, pseudonym)
+        digest = hash_user(self._key, "experiment", experiment.id, pseudonym)
+        holdout, holdout_place = digest, _HOLDOUT
         if self._layer is not None:
             name, low, high = self._layer
             # A layer's holdout is one group of users for all of its experiments.
-            slot, holdout, _, _ = hash_numbers(self._key, "layer", name, pseudonym)
-            if not low <= slot < high:
+            holdout, holdout_place = hash_user(self._key, "layer", name, pseudonym), _LAYER_HOLDOUT
+            if not low <= number_of(holdout, _SLOT) < high:
                 return None
-        if admission >= self._admitted:
+        if self._admitted < _SPAN and number_of(digest, _ADMISSION) >= self._admitted:
             return None
-        if holdout < self._held_out:
+        if self._held_out and number_of(holdout, holdout_place) < self._held_out:
             return self._holdout
-        return self._by_arm[bisect_right(self._bounds, arm)]
+        return self._by_arm[bisect_right(self._bounds, number_of(digest, _ARM))]
 
     def _is_eligible(self, segment: str, now: datetime) -> bool:
         start, end = self.experiment.start, self.experiment.end

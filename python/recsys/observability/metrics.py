@@ -28,6 +28,7 @@ CONTENT_TYPE = CONTENT_TYPE_LATEST
 Outcome = Literal["ok", "server_error"]
 REFUSALS = ("rate", "pending")
 ListKind = Literal["full", "short", "empty", "fallback"]
+EventResult = Literal["accepted", "duplicates", "rejected"]
 FLUSH_AFTER_S = 0.1
 """How long a scrape of another worker may miss what this one has counted."""
 
@@ -101,6 +102,7 @@ class Metrics:
         self._registry = registry
         self._surfaces: dict[tuple[str, str, str], SurfaceMetrics] = {}
         self._warned: Counts[str] = Counts()
+        self._events: Counts[tuple[str, EventResult]] = Counts()
         self._will_flush = False
         self.requests = Counter(
             "recsys_requests",
@@ -211,6 +213,12 @@ class Metrics:
         self._warned[code] += 1
         self.flush_soon()
 
+    def count_events(self, tenant: str, result: EventResult, count: int) -> None:
+        """Count records of ``/v1/events``."""
+        if count:
+            self._events[tenant, result] += count
+            self.flush_soon()
+
     def flush_soon(self) -> None:
         """Write what was counted in ``FLUSH_AFTER_S``; without an event loop, at once."""
         if self._will_flush:
@@ -229,6 +237,9 @@ class Metrics:
         for code, count in self._warned.items():
             self.warnings.labels(code).inc(count)
         self._warned.clear()
+        for labels, count in self._events.items():
+            self.events.labels(*labels).inc(count)
+        self._events.clear()
         if self.count_pending is not None:
             self.pending.set(self.count_pending())
 

@@ -39,7 +39,8 @@ class Treatment(Struct, frozen=True):
     """What an experiment makes of a request.
 
     ``told`` goes into ``meta``; ``is_logged`` says whether the request is an observation. Two ``rankers`` are
-    to be interleaved. ``told_json`` is ``told`` encoded, ``context_members`` what an exposure's context says.
+    to be interleaved. ``told_json`` is ``told`` encoded, ``context_members`` what an exposure's context says,
+    ``assignment`` the line of an assignment around what is the request's own.
     """
 
     told: ExperimentArm | None
@@ -47,12 +48,20 @@ class Treatment(Struct, frozen=True):
     rankers: tuple[Ranker, ...]
     told_json: bytes = b"null"
     context_members: bytes = b""
+    assignment: tuple[bytes, bytes] = (b"", b"")
 
 
 def make_treatment(told: ExperimentArm, rankers: tuple[Ranker, ...], *, is_logged: bool) -> Treatment:
     """Return the treatment of a request in an arm."""
-    context = {"experiment_id": told.id, "experiment_variant": told.variant} if is_logged else {}
-    return Treatment(told, is_logged, rankers, _ENCODER.encode(told), _ENCODER.encode(context)[1:-1])
+    told_json = _ENCODER.encode(told)
+    if not is_logged:
+        return Treatment(told, is_logged, rankers, told_json)
+    named = _ENCODER.encode({"experiment_id": told.id, "variant": told.variant})
+    context = _ENCODER.encode({"experiment_id": told.id, "experiment_variant": told.variant})
+    place = rankers[0].snapshot
+    placed = _ENCODER.encode({"tenant_id": place.tenant, "surface": place.surface})
+    assignment = (named[:-1], b',"context":%b}\n' % placed)
+    return Treatment(told, is_logged, rankers, told_json, context[1:-1], assignment)
 
 
 class SurfaceArms:

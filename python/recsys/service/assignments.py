@@ -6,7 +6,7 @@ from datetime import datetime
 
 import msgspec
 
-from recsys.contracts.http import ExperimentArm, RecommendRequest, SimilarRequest
+from recsys.contracts.http import RecommendRequest, SimilarRequest
 from recsys.control.principals import Principal
 from recsys.service.arms import Ranker, SurfaceArms, Treatment, make_treatment
 
@@ -54,16 +54,18 @@ def treat_user(
     return arms.treat(assigned, ranker)
 
 
-def encode_assignment(
-    arm: ExperimentArm, request_id: str, user: str, ts: datetime, tenant: str, surface: str
-) -> bytes:
+def encode_assignment(treatment: Treatment, request_id: str, user: str, ts: datetime) -> bytes:
     """Return the line of an ``assignment.v1``, newline and all."""
+    before, after = treatment.assignment
     encode = _ENCODER.encode
-    return b'{"experiment_id":%b,"variant":%b,"request_id":%b,"user_id":"%b","ts":%b,"context":%b}\n' % (
-        encode(arm.id),
-        encode(arm.variant),
+    line = (
+        before,
+        b',"request_id":',
         encode(request_id),
+        b',"user_id":"',
         user.encode(),
+        b'","ts":',
         encode(ts),
-        encode({"tenant_id": tenant, "surface": surface}),
+        after,
     )
+    return b"".join(line)

@@ -24,10 +24,7 @@ class ListLog:
         """Write the line of an exposure; what cannot be written is counted."""
         is_whole = True
         if treatment.told is not None and treatment.is_logged:
-            now = datetime.now(UTC)
-            assignment = encode_assignment(
-                treatment.told, request_id, user, now, snapshot.tenant, snapshot.surface
-            )
+            assignment = encode_assignment(treatment, request_id, user, datetime.now(UTC))
             is_whole = self._state.assignments.append_line(assignment)
         is_whole &= self._state.exposures.append_line(line)
         if not is_whole:
