@@ -18,7 +18,7 @@ from recsys.contracts.pseudonym import pseudonym
 from recsys.experiments.assignment import (
     Assignment,
     SurfaceExperiments,
-    hash_user,
+    drawn_for,
     number_of,
     serving_experiments,
 )
@@ -51,7 +51,7 @@ def test_a_million_users_get_arms_by_their_weights() -> None:
 def test_an_assignment_is_known_beforehand() -> None:
     # Written down once: a change of the hash would move every user of a running experiment.
     user = pseudonym(SALT, "u-1")
-    assert number_of(hash_user(Pseudonyms(SALT), "experiment", "e", user), 0) == 0xAA571A0E1F7C05B
+    assert number_of(Pseudonyms(SALT).of(drawn_for("experiment", "e") + user), 0) == 0xAA571A0E1F7C05B
 
 
 def test_experiments_do_not_tell_of_each_other() -> None:

@@ -127,7 +127,8 @@ class RecentEvents:
     def touched(self, key: bytes, max_items: int, ttl_s: float) -> list[str]:
         """Return the items that a user touched within ``ttl_s``, most recent first, each once."""
         with self._environment.begin() as transaction:
-            found = self._touches(transaction, key)
+            turn = _number(transaction.get(_GENERATION, db=self._state)) % 2
+            found = self._touches(transaction, turn, key)
         oldest = self._clock() - ttl_s
         return [touch.item_id for touch in found[:max_items] if touch.at >= oldest]
 
@@ -157,7 +158,7 @@ class RecentEvents:
         if not transaction.put(claim.digest, b"", overwrite=False, db=self._seen[turn]):
             return False
         if claim.touch is not None and claim.user_key is not None:
-            latest = {one.item_id: one for one in self._touches(transaction, claim.user_key)}
+            latest = {one.item_id: one for one in self._touches(transaction, turn, claim.user_key)}
             known = latest.pop(claim.touch.item_id, claim.touch)
             # Events may come late and out of order.
             touch = max(claim.touch, known, key=lambda one: one.at)
@@ -165,14 +166,12 @@ class RecentEvents:
             transaction.put(claim.user_key, _ENCODER.encode(touches), db=self._touched[turn])
         return True
 
-    def _touches(self, transaction: lmdb.Transaction, key: bytes) -> list[Touch]:
+    def _touches(self, transaction: lmdb.Transaction, turn: int, key: bytes) -> list[Touch]:
         """Return the newest list: each is written whole, so that of the current generation holds all."""
-        generation = _number(transaction.get(_GENERATION, db=self._state))
-        for turn in (generation % 2, 1 - generation % 2):
-            value = transaction.get(key, db=self._touched[turn])
-            if value is not None:
-                return _DECODER.decode(value)
-        return []
+        value = transaction.get(key, db=self._touched[turn])
+        if value is None:
+            value = transaction.get(key, db=self._touched[1 - turn])
+        return [] if value is None else _DECODER.decode(value)
 
     def _turn(self, transaction: lmdb.Transaction) -> int:
         """Return whose turn it is, after emptying what is older than a window."""

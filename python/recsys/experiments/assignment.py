@@ -36,9 +36,9 @@ class Assigned(Struct, frozen=True):
     is_forced: bool = False
 
 
-def hash_user(key: Pseudonyms, purpose: str, name: str, pseudonym: str) -> str:
-    """Return the hex HMAC-SHA256, which is what ``key`` makes, of a user and what the user is drawn for."""
-    return key.of(f"{purpose}\0{name}\0{pseudonym}")
+def drawn_for(purpose: str, name: str) -> str:
+    """Return what is hashed before a user's pseudonym: what the user is drawn for."""
+    return f"{purpose}\0{name}\0"
 
 
 def number_of(digest: str, place: int) -> int:
@@ -59,7 +59,10 @@ class Assignment:
         self._admitted = _limit(experiment.traffic_share)
         self._held_out = _limit(experiment.holdout)
         layer = experiment.layer
-        self._layer = None if layer is None else (layer.name, _limit(layer.low), _limit(layer.high))
+        self._drawn_for = drawn_for("experiment", experiment.id)
+        self._layer = (
+            None if layer is None else (drawn_for("layer", layer.name), _limit(layer.low), _limit(layer.high))
+        )
         self._by_arm = [
             Assigned(experiment.id, arm.name, (arm,))
             if experiment.kind == "split"
@@ -75,14 +78,16 @@ class Assignment:
         forced = experiment.forced.get(pseudonym)
         if forced is not None:
             return Assigned(experiment.id, forced, (self._by_name[forced],), is_forced=True)
-        if not self._is_eligible(segment, now):
+        start, end = experiment.start, experiment.end
+        is_open = (start is None or start <= now) and (end is None or now < end)
+        if not is_open or (self._segments and segment not in self._segments):
             return None
-        digest = hash_user(self._key, "experiment", experiment.id, pseudonym)
+        digest = self._key.of(self._drawn_for + pseudonym)
         holdout, holdout_place = digest, _HOLDOUT
         if self._layer is not None:
-            name, low, high = self._layer
+            layer, low, high = self._layer
             # A layer's holdout is one group of users for all of its experiments.
-            holdout, holdout_place = hash_user(self._key, "layer", name, pseudonym), _LAYER_HOLDOUT
+            holdout, holdout_place = self._key.of(layer + pseudonym), _LAYER_HOLDOUT
             if not low <= number_of(holdout, _SLOT) < high:
                 return None
         if self._admitted < _SPAN and number_of(digest, _ADMISSION) >= self._admitted:
@@ -90,11 +95,6 @@ class Assignment:
         if self._held_out and number_of(holdout, holdout_place) < self._held_out:
             return self._holdout
         return self._by_arm[bisect_right(self._bounds, number_of(digest, _ARM))]
-
-    def _is_eligible(self, segment: str, now: datetime) -> bool:
-        start, end = self.experiment.start, self.experiment.end
-        is_open = (start is None or start <= now) and (end is None or now < end)
-        return is_open and (not self._segments or segment in self._segments)
 
     def of_variant(self, variant: str) -> Assigned | None:
         """Return what the caller's own assignment to ``variant`` means, or ``None`` for an unknown one."""

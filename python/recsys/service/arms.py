@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 
 import msgspec
 from msgspec import Struct
@@ -68,20 +67,10 @@ class SurfaceArms:
     """Assigns the users of one surface; what it answers never changes, like the tenant that holds it."""
 
     def __init__(self, experiments: SurfaceExperiments, snapshots: Mapping[Pins, Snapshot]) -> None:
-        self._experiments = experiments
+        self.experiments = experiments
         self.snapshots = snapshots
         # Nearly all requests of an arm are treated alike.
         self._usual: dict[tuple[str, str], tuple[Snapshot, Treatment]] = {}
-
-    def choose(
-        self, pseudonym: str, segment: str, now: datetime, experiment_id: str | None
-    ) -> Assigned | None:
-        """Return what a user gets; see :meth:`SurfaceExperiments.choose`."""
-        return self._experiments.choose(pseudonym, segment, now, experiment_id)
-
-    def of_variant(self, experiment_id: str, variant: str) -> Assigned | None:
-        """Return the arm that the caller names; see :meth:`SurfaceExperiments.of_variant`."""
-        return self._experiments.of_variant(experiment_id, variant)
 
     def treat(self, assigned: Assigned, ranker: Ranker) -> Treatment:
         """Return the treatment of a request that ``ranker`` would rank without an experiment."""

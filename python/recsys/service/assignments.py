@@ -29,7 +29,7 @@ def choose_treatment(
     """
     sent = body.experiment
     if sent is not None and sent.variant is not None and principal.has_any("service"):
-        assigned = None if arms is None else arms.of_variant(sent.id, sent.variant)
+        assigned = None if arms is None else arms.experiments.of_variant(sent.id, sent.variant)
         rankers = (ranker,) if assigned is None or arms is None else arms.rankers(assigned, ranker)
         return make_treatment(sent, rankers, is_logged=True)
     if isinstance(body, SimilarRequest):
@@ -48,7 +48,7 @@ def treat_user(
     """Return how a user's request is ranked, by the arm that the user is assigned to, if to any."""
     if arms is None:
         return Treatment(None, False, (ranker,))
-    assigned = arms.choose(user, segment, now, experiment_id)
+    assigned = arms.experiments.choose(user, segment, now, experiment_id)
     if assigned is None:
         return Treatment(None, False, (ranker,))
     return arms.treat(assigned, ranker)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 
 from recsys.observability.metrics import ListKind, Metrics
 from recsys.ranking.snapshot import Snapshot
@@ -19,12 +19,18 @@ class ListLog:
         self._metrics = metrics
 
     def write(
-        self, request_id: str, user: str, treatment: Treatment, snapshot: Snapshot, line: bytes
+        self,
+        request_id: str,
+        user: str,
+        treatment: Treatment,
+        snapshot: Snapshot,
+        line: bytes,
+        now: datetime,
     ) -> None:
-        """Write the line of an exposure; what cannot be written is counted."""
+        """Write the line of an exposure; what cannot be written is counted. ``now`` is that of the host."""
         is_whole = True
         if treatment.told is not None and treatment.is_logged:
-            assignment = encode_assignment(treatment, request_id, user, datetime.now(UTC))
+            assignment = encode_assignment(treatment, request_id, user, now)
             is_whole = self._state.assignments.append_line(assignment)
         is_whole &= self._state.exposures.append_line(line)
         if not is_whole:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 import msgspec
 
@@ -132,7 +133,9 @@ class Lists:
         """Log the arm of a request and what it was served; ``None`` is an error."""
         if query.snapshot.config.flags.log_exposures:
             line = encode_exposure(request_id, started, query, served)
-            self._list_log.write(request_id, query.user, query.treatment, query.snapshot, line)
+            self._list_log.write(
+                request_id, query.user, query.treatment, query.snapshot, line, datetime.now(UTC)
+            )
 
 
 def _warnings_of(query: Query, made: RankedList) -> list[ListWarning]:

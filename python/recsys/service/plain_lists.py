@@ -116,7 +116,7 @@ class PlainLists:
             warnings=_ENCODER.encode(warnings) if warnings else b"[]",
         )
         if snapshot.config.flags.log_exposures:
-            self._log.write(request_id, user, treatment, snapshot, line)
+            self._log.write(request_id, user, treatment, snapshot, line, now)
         self._metrics.of_surface(endpoint, snapshot.tenant, snapshot.surface).count_list(
             kind_of(len(ranked), k, is_refilled=bool(ranked.rungs)),
             time.perf_counter() - request.started,
