@@ -7,8 +7,8 @@ for to be removed. It is not synced to disk; after a restart of the host it star
 
 from __future__ import annotations
 
+import errno
 import hashlib
-import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -24,10 +24,6 @@ MAX_TOUCHES = 20
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _GENERATION = b"generation"
 _TURNS = (0, 1)
-_SPARE_PAGES = 256
-_PAGES_PER_CLAIM = 8
-"""More than a record can change: a path in each of its two tables, and what is kept of free pages."""
-_RESERVED_AHEAD = 1024 * 1024
 
 
 class RecentEventsError(RecsysError):
@@ -74,23 +70,12 @@ class RecentEvents:
         boot = _BOOT_ID.read_text().strip() if _BOOT_ID.exists() else "host"
         self._window_s = window_s
         self._clock = clock
-        self._max_bytes = max_bytes
-        self._reserved = 0
         try:
             (folder / boot).mkdir(parents=True, exist_ok=True)
-            # Written through the map: several times as fast as a `write(2)` for each page that changed.
+            # Not written through the map: its file would be as large as the map, for whoever copies it.
             self._environment = lmdb.open(
-                str(folder / boot),
-                map_size=max_bytes,
-                max_dbs=5,
-                sync=False,
-                metasync=False,
-                writemap=True,
-                max_readers=512,
+                str(folder / boot), map_size=max_bytes, max_dbs=5, sync=False, metasync=False, max_readers=512
             )
-            self._file = os.open(folder / boot / "data.mdb", os.O_RDWR | os.O_CLOEXEC)
-            self._page_bytes: int = self._environment.stat()["psize"]
-            self._reserve(0)
             self._environment.reader_check()
             self._state = self._environment.open_db(b"state")
             self._seen = [self._environment.open_db(b"seen%d" % turn) for turn in _TURNS]
@@ -104,14 +89,13 @@ class RecentEvents:
         Meanwhile other workers wait, so of equal records sent to two of them one is new. When ``write``
         raises, nothing is remembered. A process killed between the two leaves records that are written and
         not remembered: sent again, they are written again, and equal lines count once in evaluation.
-        Raises ``OSError`` when the disk has no room for more.
+        Raises ``OSError`` when the disk cannot be read, or has no room for more.
         """
         new: list[bool] | None = None
         while True:
             is_written = False
             try:
                 with self._environment.begin(write=True) as transaction:
-                    self._reserve(len(claims))
                     turn = self._turn(transaction)
                     new = [self._take(transaction, turn, claim) for claim in claims]
                     write(new)
@@ -121,6 +105,10 @@ class RecentEvents:
                 self._forget()
                 if is_written and new is not None:
                     return new
+            except lmdb.DiskError as error:
+                if is_written and new is not None:
+                    return new  # a duplicate now and then, as above
+                raise OSError(errno.EIO, str(error)) from error
             else:
                 return new
 
@@ -141,16 +129,6 @@ class RecentEvents:
     def close(self) -> None:
         """Close the store."""
         self._environment.close()
-        os.close(self._file)
-
-    def _reserve(self, n_claims: int) -> None:
-        """Have the disk keep room for what a transaction may add: a map cannot be told that there is none."""
-        pages = self._environment.info()["last_pgno"] + _SPARE_PAGES + _PAGES_PER_CLAIM * n_claims
-        needed = min(pages * self._page_bytes, self._max_bytes)
-        if needed > self._reserved:
-            reserved = min(needed + _RESERVED_AHEAD, self._max_bytes)
-            os.posix_fallocate(self._file, 0, reserved)
-            self._reserved = reserved
 
     def _take(self, transaction: lmdb.Transaction, turn: int, claim: Claim) -> bool:
         if transaction.get(claim.digest, db=self._seen[1 - turn]) is not None:
