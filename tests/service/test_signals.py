@@ -20,7 +20,10 @@ ROWS = [
 
 def put(client, kind, body, query="", content_type="application/json"):
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return client.send("PUT", f"{ADMIN}/signals/{kind}{query}", data, content_type=content_type)
+    length = str(len(data))
+    return client.send(
+        "PUT", f"{ADMIN}/signals/{kind}{query}", data, content_type=content_type, content_length=length
+    )
 
 
 def code_of(answer):
@@ -75,6 +78,22 @@ def test_a_body_is_bounded_and_of_a_known_type(client):
         "RECSYS_UNSUPPORTED_MEDIA_TYPE",
     )
     assert code_of(put(client, "popularity", b" " * (1 << 21))) == (413, "RECSYS_PAYLOAD_TOO_LARGE")
+
+
+@pytest.mark.parametrize("content_type", ["text/csv", "application/x-ndjson"])
+def test_lines_whose_end_is_not_known_are_refused_as_they_may_have_broken_off(client, content_type):
+    body = b"surface,day,item_id,count\ncart,2026-01-31,a,1\n"
+    if content_type != "text/csv":
+        body = json.dumps(ROWS[0]).encode() + b"\n"
+    before = client.state.plane.generation()
+    answer = client.send("PUT", f"{ADMIN}/signals/popularity", body, content_type=content_type)
+    assert code_of(answer) == (400, "RECSYS_INVALID_REQUEST")
+    assert "content-length" in answer.json()["detail"]
+    assert client.state.plane.generation() == before
+    whole = client.send(
+        "PUT", f"{ADMIN}/signals/popularity", json.dumps(ROWS).encode(), content_type="application/json"
+    )
+    assert whole.status == 200
 
 
 def test_a_user_is_erased_and_the_audit_trail_says_so(client, monkeypatch):

@@ -20,6 +20,8 @@ from recsys.service.state import State
 from recsys.service.transport import JSON_TYPE, Request, Response, json_response
 
 LINES_TYPE = "application/x-ndjson"
+_WHOLE_BY_THEMSELVES = (JSON_TYPE, "application/vnd.apache.parquet")
+"""Types of which a part is no body. Of lines, a part looks like the whole, and would replace it."""
 _Row = CatalogRow | PopularityRow | CoocRow
 _Decode = Callable[[bytes], Sequence[_Row]]
 _DECODE: dict[RowKind, _Decode] = {
@@ -50,8 +52,13 @@ class AdminSignals:
         self._state.plane.tenant(request.principal.tenant_id)  # an unknown one is told before its rows are
         query = decode_query(request, SignalsQuery)
         media_type = request.headers.get("content-type") or ""
+        essence = media_type.partition(";")[0].strip().lower()
+        # A chunked body that breaks off reads like one that ends, so lines have to say their length.
+        if essence not in _WHOLE_BY_THEMSELVES and "content-length" not in request.headers:
+            detail = f"content-length: needed with {essence or 'rows'}, for lines that break off look whole"
+            raise ProblemError(ProblemCode.INVALID_REQUEST, detail)
         body, surface = request.body, query.surface
-        if media_type.partition(";")[0].strip().lower() == JSON_TYPE:
+        if essence == JSON_TYPE:
             body, media_type, surface = self._to_lines(body, surface), LINES_TYPE, None
         try:
             loaded = load_body(
