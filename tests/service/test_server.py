@@ -16,6 +16,7 @@ import pytest
 
 from recsys.contracts.errors import UsageError
 from recsys.observability.metrics import FLUSH_AFTER_S
+from recsys.service.metrics_folder import metrics_folder
 from recsys.service.server import ServeError, reserve_port
 from recsys.service.settings import require_loopback
 from recsys.service.worker import forget_dead_workers
@@ -122,6 +123,21 @@ def test_serve_without_a_tenant_warns_in_one_line_and_serves(mode, tmp_path):
 def test_development_refuses_to_bind_beyond_loopback(host):
     with pytest.raises(UsageError, match="loopback"):
         require_loopback(host)
+
+
+def test_two_services_on_one_data_folder_count_apart(tmp_path):
+    with metrics_folder(tmp_path) as first:
+        (first / "counter_1.db").write_bytes(b"1")
+        with metrics_folder(tmp_path) as second:
+            assert second != first
+            assert (first / "counter_1.db").exists()
+        assert not second.exists()
+        assert first.exists()
+    killed = tmp_path / "service-killed"
+    killed.mkdir()
+    (killed / "counter_2.db").write_bytes(b"2")
+    with metrics_folder(tmp_path) as third:
+        assert [one for one in tmp_path.iterdir() if one.is_dir()] == [third]
 
 
 def test_gauges_of_dead_workers_are_forgotten_and_their_counts_kept(tmp_path):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import shutil
 import signal
 import socket
 import threading
@@ -28,6 +27,7 @@ from recsys.service.background import start_background_work
 from recsys.service.cores import take_core
 from recsys.service.examples import example_requests
 from recsys.service.loading import load_state
+from recsys.service.metrics_folder import metrics_folder
 from recsys.service.settings import ServedRoutes, ServeSettings
 from recsys.service.state import State
 from recsys.service.watcher import Watcher
@@ -71,10 +71,12 @@ def serve(settings: ServeSettings, announce: Announce, warn: Announce) -> None:
     for folder in _FOLDERS:
         _make_folder(data_dir / folder)
     lines = _try_state(settings, warn)
-    metrics_dir = data_dir / "cache" / "metrics"
-    shutil.rmtree(metrics_dir, ignore_errors=True)
-    _make_folder(metrics_dir)
-    os.environ[METRICS_VARIABLE] = str(metrics_dir)
+    with metrics_folder(data_dir / "cache" / "metrics") as metrics_dir:
+        os.environ[METRICS_VARIABLE] = str(metrics_dir)
+        _run(settings, lines, announce)
+
+
+def _run(settings: ServeSettings, lines: list[str], announce: Announce) -> None:
     os.environ.setdefault(*HEAP_PAGES)
     # A forked worker would inherit threads in the middle of something, and an open store.
     multiprocessing.set_start_method("spawn", force=True)
@@ -152,7 +154,7 @@ def _load_app(settings: ServeSettings, routes: ServedRoutes, stopping: Event) ->
     """Build the application in its worker, which stops on the word of its parent alone."""
     _leave_group(signal.SIGTERM)
     if settings.pins_workers and routes != "admin":
-        take_core(Path(os.environ[METRICS_VARIABLE]))
+        take_core(settings.sources.data_dir / "cache")
     return make_app(settings, routes, stopping)
 
 
