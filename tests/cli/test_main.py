@@ -8,7 +8,7 @@ import pytest
 
 from recsys import _native
 from recsys.cli import main
-from recsys.cli.console import print_json, print_table
+from recsys.cli.console import print_error, print_json, print_table
 from recsys.contracts.errors import RecsysError
 
 
@@ -156,6 +156,14 @@ def test_table_shows_markup_as_it_is(capsys: pytest.CaptureFixture[str]) -> None
     print_table(("tag", "items"), [("[bold]milk", 1200)])
     assert "[bold]milk" in (out := capsys.readouterr().out)
     assert "1,200" in out
+
+
+def test_what_others_wrote_cannot_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table(("comment",), [("\x1b[31mred\x07 \x9b2J\r",)])
+    print_error("tag '\x1b]0;title\x07' is unknown")
+    out, err = capsys.readouterr()
+    assert "\\x1b[31mred\\x07 \\x9b2J\\x0d" in out
+    assert err == "error: tag '\\x1b]0;title\\x07' is unknown\n"
 
 
 @pytest.mark.parametrize(

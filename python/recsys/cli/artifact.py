@@ -11,7 +11,7 @@ import cyclopts
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from recsys.cli.console import JsonFlag, print_json, print_table
+from recsys.cli.console import JsonFlag, print_json, print_table, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -125,7 +125,7 @@ def neighbors(
         print_json(found)
         return
     anchor = catalog.item(item)
-    print(f"with {item} {anchor.title or '' if anchor else ''}".rstrip())
+    print(visible(f"with {item} {anchor.title or '' if anchor else ''}".rstrip()))
     _print_items(found)
 
 

@@ -6,6 +6,7 @@ Results go to stdout, everything else (errors, warnings, progress) to stderr, so
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ FAILED = 1
 USAGE = 2
 INTERRUPTED = 130
 
+_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
 _WIDEST = 1_000_000
 """Characters: wider than any table."""
 
@@ -50,14 +52,20 @@ def stderr() -> Console:
 
 def print_error(message: str) -> None:
     """Print one line on stderr: ``error: message``."""
-    line = " ".join(message.split())
-    sys.stderr.write(f"error: {line}\n")
+    sys.stderr.write(f"error: {visible(' '.join(message.split()))}\n")
 
 
 def print_warning(message: str) -> None:
     """Print one line on stderr: ``warning: message``."""
-    line = " ".join(message.split())
-    sys.stderr.write(f"warning: {line}\n")
+    sys.stderr.write(f"warning: {visible(' '.join(message.split()))}\n")
+
+
+def visible(text: str) -> str:
+    """Return ``text`` with what would steer a terminal written out; new lines stay.
+
+    Titles, comments and ids are whatever somebody sent.
+    """
+    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
 
 
 def print_json(value: object) -> None:
@@ -142,7 +150,7 @@ def _cell(value: object) -> str:
         return f"{value:.4g}"
     if isinstance(value, datetime):
         return f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S}Z"
-    return str(value)
+    return visible(str(value))
 
 
 @contextmanager

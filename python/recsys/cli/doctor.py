@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import cyclopts
 from cyclopts import Parameter
 
-from recsys.cli.console import FAILED, OK, JsonFlag, print_json, print_table
+from recsys.cli.console import FAILED, OK, JsonFlag, print_json, print_table, visible
 from recsys.cli.releases import IN_DATA_FOLDER, RegistryOptions
 from recsys.cli.store_options import control_plane
 
@@ -45,7 +45,7 @@ def doctor(
     if shown:
         _print_sights(shown)
     if not every:
-        print(*(f"{one.what}: {one.evidence}" for one in sights if one.what == "changes"), sep="\n")
+        print(*(visible(f"{one.what}: {one.evidence}") for one in sights if one.what == "changes"), sep="\n")
     if is_well:
         print(f"nothing is wrong: {len(sights)} things were looked at")
     return OK if is_well else FAILED
