@@ -226,6 +226,14 @@ def test_nan_is_named_with_its_column():
         analyse(replace_column(table, "clicks", pa.array(clicks)), PLAN)
 
 
+def test_a_number_that_no_sum_holds_is_named_with_its_column():
+    table = requests(users=100)
+    clicks = table["clicks"].to_numpy().astype(float)
+    clicks[3] = 1e308
+    with pytest.raises(EvaluationError, match="'clicks': 1 values are beyond 1e20"):
+        analyse(replace_column(table, "clicks", pa.array(clicks)), PLAN)
+
+
 def test_hostile_names_of_columns_and_arms_are_only_names():
     name = 'x"; DROP TABLE units; --'
     arm = "B'; DROP TABLE units; --"

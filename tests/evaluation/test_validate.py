@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import gzip
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
@@ -93,6 +93,17 @@ def test_defect_is_named_with_its_line_and_fails(tmp_path: Path, broken: str, ki
     example = result.findings[0].examples[0]
     assert (example.line, example.field) == (2, field)
     assert example.reason
+
+
+def test_a_clock_that_the_service_takes_is_no_defect(tmp_path: Path) -> None:
+    served, ahead = exposure("r1"), (NOW + timedelta(hours=20)).isoformat()
+    result = check(tmp_path, lines(served, exposure("r2", ts=ahead)), lines(click("r1", ts=ahead)))
+    assert result.verdict == "hold"
+    kinds = [(one.log, one.kind, one.severity) for one in result.findings if one.kind.startswith("clock")]
+    assert kinds == [("exposures", "clock_ahead", "warning"), ("outcomes", "clock_ahead", "warning")]
+    beyond = (NOW + timedelta(hours=25)).isoformat()
+    failed = check(tmp_path, lines(served), lines(click("r1", ts=beyond)))
+    assert [(one.kind, one.severity) for one in failed.findings] == [("clock_in_future", "error")]
 
 
 def test_sound_logs_are_sane_with_both_rates(tmp_path: Path) -> None:

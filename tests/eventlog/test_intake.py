@@ -113,6 +113,14 @@ def test_bad_records_are_refused_by_index_and_the_others_kept(intake: Intake) ->
     assert len(intake.lines()) == len(intake.lines("exposures")) == 1
 
 
+@pytest.mark.parametrize("value", [1.1e12, -1e308])
+def test_a_value_that_would_drown_every_sum_is_refused(intake: Intake, value: float) -> None:
+    answer = intake.take(outcome(value=value), outcome(request_id="r2", value=-1e12))
+    assert answer["accepted"] == 1
+    assert answer["rejected"][0]["code"] == "RECSYS_UNPROCESSABLE_ENTITY"
+    assert answer["rejected"][0]["detail"].startswith("value: ")
+
+
 def test_an_exposure_keeps_its_items_keys_and_cannot_name_another_tenant(intake: Intake) -> None:
     intake.take(exposures=(exposure(context={"tenant_id": "victim", "surface": "home"}),))
     (line,) = intake.lines("exposures")

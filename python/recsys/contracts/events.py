@@ -16,6 +16,8 @@ from recsys.contracts.records import Exposure, Outcome
 MAX_EVENTS = 1000
 MAX_CLOCK_AHEAD_S = 24 * 3600.0
 MAX_AGE_S = 365 * 24 * 3600.0
+MAX_VALUE = 1e12
+"""Of an outcome, above and below 0: one more would drown every sum that it is part of."""
 
 EventKind = Literal["outcome", "exposure"]
 

@@ -39,6 +39,10 @@ FROM chosen
 """
 
 
+_MAX_TERM = "1e20"
+"""What a request may add to a sum, which is exact, and holds a billion of these."""
+
+
 @dataclass(frozen=True, slots=True)
 class Units:
     """Users who stayed in one arm; ``arm_of_user`` (shape ``(n_users,)``) indexes ``arms``.
@@ -177,18 +181,22 @@ def check_term(connection: duckdb.DuckDBPyConnection, term: str) -> str:
     sql = quoted(term) if term in columns and term not in TERMS else TERMS.get(term, quoted(term))
     try:
         found = connection.execute(
-            f"SELECT count(*) FILTER (v IS NULL), count(*) FILTER (NOT isfinite(v)) "  # noqa: S608
-            f"FROM (SELECT ({sql})::DOUBLE AS v FROM chosen)"
+            f"SELECT count(*) FILTER (v IS NULL), count(*) FILTER (NOT isfinite(v)), "  # noqa: S608
+            f"count(*) FILTER (abs(v) > {_MAX_TERM}) FROM (SELECT ({sql})::DOUBLE AS v FROM chosen)"
         ).fetchall()
     except duckdb.BinderException as error:
         raise EvaluationError(f"column {term!r} is missing; there are: {', '.join(columns)}") from error
     except duckdb.Error as error:
         raise EvaluationError(f"column {term!r} does not hold numbers: {error}") from error
-    missing, defects = found[0]
+    missing, defects, huge = found[0]
     if missing:
         raise EvaluationError(f"column {term!r}: {missing} values are missing")
     if defects:
         raise EvaluationError(f"column {term!r}: {defects} values are NaN or infinite")
+    if huge:
+        raise EvaluationError(
+            f"column {term!r}: {huge} values are beyond {_MAX_TERM}: correct or remove them"
+        )
     return sql
 
 
@@ -204,7 +212,8 @@ def _check_one_experiment(connection: duckdb.DuckDBPyConnection, source: str) ->
     if len(found) > 1:
         names: Sequence[str] = [str(name) for (name,) in found]
         raise EvaluationError(
-            f"the logs hold several experiments: {', '.join(names)}; say which (experiment_id)"
+            f"the logs hold several experiments: {', '.join(names)}; say which, by --experiment or the "
+            "experiment_id of a plan"
         )
 
 

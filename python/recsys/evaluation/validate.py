@@ -42,6 +42,7 @@ _CAUSES = {
     "duplicate_record": "Files were uploaded twice; duplicates are dropped from every measurement.",
     "unknown_field": "Records of another version, or another kind, are mixed in: send one version per log.",
     "empty_log": "Nothing was logged, or the path is that of another day or service.",
+    "clock_ahead": "The clock of a client is ahead; the service takes such events.",
     "clock_in_future": "The clock of a client or host is ahead.",
     "before_exposure": "The clocks of client and service differ.",
 }

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 
+from recsys.contracts.events import MAX_CLOCK_AHEAD_S
 from recsys.contracts.records import Assignment, Exposure, Outcome, RankList
 from recsys.evaluation.findings import Severity
+
+_TAKEN_AHEAD = timedelta(seconds=MAX_CLOCK_AHEAD_S)
 
 Record = Exposure | Outcome | Assignment | RankList
 
@@ -26,12 +29,15 @@ def find_defects(
 ) -> Iterator[tuple[str, Severity, str, str]]:
     """Yield kind, severity, field and reason of each defect of ``record``.
 
-    Times outside ``oldest`` to ``newest`` are clock skew. A gap in the ranks is a warning: a client that
-    renders only some items of a list logs one truthfully.
+    Times outside ``oldest`` to ``newest`` are clock skew: a warning for what a client may have sent and the
+    service takes, since one wrong clock of a customer must not fail the logs of all. A gap in the ranks is a
+    warning: a client that renders only some items of a list logs one truthfully.
     """
     if not is_pseudonym(record.user_id):
         yield "not_a_pseudonym", "error", "user_id", "not 64 lower-case hexadecimal characters"
-    if record.ts > newest:
+    if newest < record.ts <= newest + _TAKEN_AHEAD and isinstance(record, Exposure | Outcome):
+        yield "clock_ahead", "warning", "ts", f"{record.ts.isoformat()} lies ahead of now, by up to a day"
+    elif record.ts > newest:
         yield "clock_in_future", "error", "ts", f"{record.ts.isoformat()} lies in the future"
     elif record.ts < oldest:
         yield "clock_too_old", "error", "ts", f"{record.ts.isoformat()} lies too far back"

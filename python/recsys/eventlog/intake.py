@@ -7,7 +7,6 @@ ends. To outlive the host as well, ``sync`` waits for the disk before each answe
 from __future__ import annotations
 
 import hashlib
-import math
 from collections import OrderedDict
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -20,6 +19,7 @@ from recsys.contracts.allowed_values import name_values
 from recsys.contracts.events import (
     MAX_AGE_S,
     MAX_CLOCK_AHEAD_S,
+    MAX_VALUE,
     EventKind,
     EventsResponse,
     RawEvents,
@@ -125,8 +125,8 @@ class EventIntake:
         if kind == "outcome":
             outcome = _OUTCOME.decode(raw)
             _check_time(outcome.ts, now)
-            if outcome.value is not None and not math.isfinite(outcome.value):
-                raise UnsoundRecordError("value: not a finite number")
+            if outcome.value is not None and not abs(outcome.value) <= MAX_VALUE:
+                raise UnsoundRecordError(f"value: not a number from {-MAX_VALUE:g} to {MAX_VALUE:g}")
             user = pseudonymise(outcome.user_id)
             logged = msgspec.structs.replace(outcome, user_id=user, ts=outcome.ts.astimezone(UTC))
             line = _ENCODER.encode(logged) + b"\n"
