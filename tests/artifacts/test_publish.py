@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from recsys._native import Catalog, SignalPacker
 from recsys.artifacts.errors import (
@@ -15,10 +16,10 @@ from recsys.artifacts.errors import (
     ReleaseNotFoundError,
 )
 from recsys.artifacts.folder_store import FolderStore
-from recsys.artifacts.publish import publish_release
+from recsys.artifacts.publish import publish_release, refuse_going_back
 from recsys.artifacts.registry import Registry, open_registry
 from recsys.contracts.errors import ArtifactError
-from recsys.contracts.manifest import read_manifest
+from recsys.contracts.manifest import Manifest, read_manifest
 
 
 def pointer_of(registry: Registry) -> bytes:
@@ -174,6 +175,29 @@ def test_going_back_in_time_is_refused_unless_it_is_meant(registry: Registry, re
     window = manifest.artifacts["cooc"].window
     assert window is not None
     assert window.end == datetime(2026, 1, 4, tzinfo=UTC)
+
+
+def test_interactions_of_the_last_day_of_rows_do_not_go_back(registry: Registry, release) -> None:
+    publish_release(registry, "shop", "home", release("a", end="2026-01-05"))
+    current = registry.current("shop", "home")
+    assert current is not None
+
+    def ending(end: datetime, source: str) -> Manifest:
+        cooc = current.manifest.artifacts["cooc"]
+        assert cooc.window is not None
+        cooc = replace(cooc, window=replace(cooc.window, end=end), params={"source": source})
+        return replace(current.manifest, artifacts={"cooc": cooc})
+
+    day_end, noon = datetime(2026, 1, 5, 23, 59, 59, tzinfo=UTC), datetime(2026, 1, 5, 12, tzinfo=UTC)
+    later = ending(noon, "interactions")
+    refuse_going_back(later, current._replace(manifest=ending(day_end, "rows")))
+    with pytest.raises(BackwardsError):
+        refuse_going_back(later, current._replace(manifest=ending(day_end, "interactions")))
+    with pytest.raises(BackwardsError):
+        refuse_going_back(
+            ending(noon - timedelta(days=1), "interactions"),
+            current._replace(manifest=ending(day_end, "rows")),
+        )
 
 
 def test_only_over_the_version_that_was_expected(registry: Registry, release) -> None:

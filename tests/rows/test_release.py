@@ -73,6 +73,21 @@ def test_a_tenant_and_rows_are_enough_for_a_release(plane: ControlPlane, registr
     assert plane.audit_entries("shop")[0].action == "release.publish"
 
 
+def test_rows_of_items_that_the_catalog_does_not_know_are_told(
+    plane: ControlPlane, registry: Registry
+) -> None:
+    load(plane, "popularity", POPULARITY)
+    (made,) = make_releases(plane, registry, Path("s"), actor="t")
+    assert made.left_out == []
+    load(plane, "catalog", b"item_id\na\nb\n")
+    load(plane, "cooc", COOC)
+    (made,) = make_releases(plane, registry, Path("s"), actor="t")
+    assert made.left_out == [
+        "popularity: 1 of 4 rows are of items that the catalog does not know",
+        "cooc: 2 of 4 rows are of items that the catalog does not know",
+    ]
+
+
 def test_half_lives_of_the_config_decay_days_by_segment(plane: ControlPlane, registry: Registry) -> None:
     load(plane, "catalog", CATALOG)
     load(plane, "popularity", POPULARITY)

@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import cyclopts
 from cyclopts import Parameter
 
-from recsys.cli.console import FAILED, OK, JsonFlag, print_error, print_json, print_table, progress
+from recsys.cli.console import (
+    FAILED,
+    OK,
+    JsonFlag,
+    print_error,
+    print_json,
+    print_table,
+    print_warning,
+    progress,
+)
 from recsys.cli.releases import IN_DATA_FOLDER, RegistryOptions
 from recsys.cli.store_options import WHERE, Tenant, Where, actor, control_plane
 
@@ -169,6 +178,8 @@ def _compile(plane: ControlPlane, at: RegistryOptions, tenant: str, *, take_over
 
 def _show(made: list[Made], *, quiet: bool) -> int:
     for one in made:
+        for left_out in one.left_out:
+            print_warning(f"{one.surface}: {left_out}")
         if one.error is not None:
             print_error(f"surface {one.surface}: {one.error}")
         elif not quiet:

@@ -15,12 +15,14 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from recsys._native import Catalog, SignalPacker
 from recsys.contracts.errors import BuildError
+from recsys.contracts.rows import RowKind
 from recsys.pipelines.build.catalog import write_items
 from recsys.pipelines.build.request import Window, metadata_of
-from recsys.rows.columns import CONTENT, strings_of
+from recsys.rows.columns import CONTENT, KEYS, strings_of
 
 DEFAULT_SEGMENT = "default"
 MAX_NEIGHBORS = 100
@@ -69,6 +71,29 @@ def build_surface(rows: SurfaceRows, folder: Path) -> dict[str, Path]:
         if days and write(catalog, rows, ids, ordinals, folder / f"{kind}.rsa"):
             files[kind] = folder / f"{kind}.rsa"
     return files
+
+
+def tell_left_out(rows: SurfaceRows) -> list[str]:
+    """Say of each signal how many rows name an item that the catalog does not have."""
+    if rows.catalog is None:
+        return []
+    ids, told = rows.catalog["item_id"], []
+    kinds: tuple[tuple[RowKind, Sequence[DayRows]], ...] = (
+        ("popularity", rows.popularity),
+        ("cooc", rows.cooc),
+    )
+    for kind, days in kinds:
+        total = known = 0
+        for day in days:
+            total += day.rows.num_rows
+            found = day.rows
+            for name in KEYS[kind]:
+                found = found.filter(pc.is_in(found[name], value_set=ids))
+            known += found.num_rows
+        if known < total:
+            unknown = total - known
+            told.append(f"{kind}: {unknown:,} of {total:,} rows are of items that the catalog does not know")
+    return told
 
 
 def _items_of(rows: SurfaceRows) -> pa.Table:

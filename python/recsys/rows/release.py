@@ -37,7 +37,7 @@ from recsys.control.rows import (
 from recsys.control.store import Reader
 from recsys.control.tenants import list_tenants
 from recsys.control.versions import current_document, current_revision
-from recsys.rows.build import DEFAULT_SEGMENT, DayRows, SurfaceRows, build_surface
+from recsys.rows.build import DEFAULT_SEGMENT, DayRows, SurfaceRows, build_surface, tell_left_out
 from recsys.rows.columns import from_chunks
 
 RECIPE = 1
@@ -69,12 +69,16 @@ class Due(Struct, frozen=True):
 
 
 class Made(Struct, frozen=True):
-    """What became of a due surface: the ``version`` that is current now, or why there is none."""
+    """What became of a due surface: the ``version`` that is current now, or why there is none.
+
+    ``left_out`` says what of its rows is in no release.
+    """
 
     tenant: str
     surface: str
     version: str | None
     error: str | None = None
+    left_out: list[str] = []
 
 
 def find_due(
@@ -166,7 +170,7 @@ def _make(
     if error is None and version is not None:
         versions = _with(versions, version)
     _remember(plane, due.tenant, RowRelease(due.surface, recipe, plane.now(), versions, error))
-    return Made(due.tenant, due.surface, None if error else version, error)
+    return Made(due.tenant, due.surface, None if error else version, error, tell_left_out(rows))
 
 
 def _with(versions: tuple[str, ...], version: str) -> tuple[str, ...]:

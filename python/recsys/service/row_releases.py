@@ -31,6 +31,10 @@ def follow_rows(plane: ControlPlane, sources: Sources, stopping: Event) -> None:
             known = generation
             if find_due(plane):
                 for made in make_releases(plane, registry, scratch, actor=ACTOR, only_quiet=True):
+                    for left_out in made.left_out:
+                        log.warning(
+                            "rows left out", tenant=made.tenant, surface=made.surface, reason=left_out
+                        )
                     if made.error is not None:
                         log.error(
                             "no release of rows", tenant=made.tenant, surface=made.surface, reason=made.error

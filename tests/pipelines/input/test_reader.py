@@ -202,6 +202,13 @@ def test_missing_column_names_the_file_and_what_it_has(tmp_path: Path) -> None:
         read(path, MAPPED_INTERACTION_COLUMNS, ColumnMapping())
 
 
+@pytest.mark.parametrize("separator", [";", "\t", "|"])
+def test_a_file_with_another_separator_is_told_so(tmp_path: Path, separator: str) -> None:
+    path = write_lines(tmp_path / "rows.csv", [f"ts{separator}sku", f"2026-01-01T00:00:00Z{separator}a"])
+    with pytest.raises(InputError, match=r"separates nothing here, save it with commas"):
+        read(path, MAPPED_INTERACTION_COLUMNS, ColumnMapping())
+
+
 def test_an_optional_column_that_was_mapped_must_be_there(tmp_path: Path) -> None:
     path = write_lines(tmp_path / "items.csv", ["item_id", "a"])
     with pytest.raises(InputError, match=r"items\.csv: no column 'nmae' \(our title\)"):

@@ -203,7 +203,8 @@ def _present(
         if (column.required or name != column.name) and name not in present
     ]
     if missing:
-        raise _missing(file, missing, f"the columns are {', '.join(names)}", source)
+        found = f"the columns are {', '.join(names)}{_other_separator(file, names)}"
+        raise _missing(file, missing, found, source)
     for _, name in sources:
         if names.count(name) > 1:
             raise InputError(f"{file.path}: {names.count(name)} columns are called {name!r}")
@@ -212,6 +213,14 @@ def _present(
             f"{file.path}: unknown column {unknown[0]!r}; columns are {', '.join(sorted(closed))}"
         )
     return [name for name in dict.fromkeys(name for _, name in sources) if name in present]
+
+
+def _other_separator(file: InputFile, names: Sequence[str]) -> str:
+    """Say so when a CSV file seems to have something else than commas between its columns."""
+    if file.format != "csv" or len(names) != 1:
+        return ""
+    found = next((one for one in (";", "\t", "|") if one in names[0]), None)
+    return "" if found is None else f" (one column: {found!r} separates nothing here, save it with commas)"
 
 
 def _missing(
