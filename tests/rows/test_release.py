@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
+import time
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -86,6 +88,17 @@ def test_rows_of_items_that_the_catalog_does_not_know_are_told(
         "popularity: 1 of 4 rows are of items that the catalog does not know",
         "cooc: 2 of 4 rows are of items that the catalog does not know",
     ]
+
+
+def test_what_a_killed_build_left_goes_once_it_is_a_day_old(plane: ControlPlane, registry: Registry) -> None:
+    for name, age_h in (("rows-old", 25), ("body-old", 25), ("rows-new", 1), ("other-old", 25)):
+        (Path("s") / name).mkdir(parents=True)
+        (Path("s") / name / "catalog.rsa").write_bytes(b"x")
+        at = time.time() - age_h * 3600
+        os.utime(Path("s") / name, (at, at))
+    load(plane, "popularity", POPULARITY)
+    make(plane, registry)
+    assert sorted(path.name for path in Path("s").iterdir()) == ["other-old", "rows-new"]
 
 
 def test_half_lives_of_the_config_decay_days_by_segment(plane: ControlPlane, registry: Registry) -> None:

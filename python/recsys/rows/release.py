@@ -8,8 +8,10 @@ change and an update of recsys all lead to a release, and nothing else does.
 from __future__ import annotations
 
 import hashlib
+import shutil
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -48,6 +50,8 @@ MADE = "made from rows"
 DEBOUNCE_S = 2.0
 MAX_WAIT_S = 30.0
 _KEPT_VERSIONS = 100
+_LEFT_BEHIND_S = 24 * 3600.0
+"""No build takes as long, so a folder of this age belongs to nobody."""
 
 
 class Due(Struct, frozen=True):
@@ -123,9 +127,19 @@ def make_releases(
         if not is_held:
             return []
         due = find_due(plane, tenant_ids, failed_too=not only_quiet)
+        _remove_leftovers(scratch)
         if only_quiet:
             due = [one for one in due if one.is_quiet(plane.now())]
         return [_make(plane, registry, scratch, one, actor=actor, take_over=take_over) for one in due]
+
+
+def _remove_leftovers(scratch: Path) -> None:
+    """Remove what a process left that was killed while it built, or while it loaded a body."""
+    for pattern in ("rows-*", "body-*"):
+        for folder in scratch.glob(pattern):
+            with suppress(FileNotFoundError):
+                if time.time() - folder.stat().st_mtime > _LEFT_BEHIND_S:
+                    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _make(
