@@ -177,6 +177,11 @@ def test_going_back_in_time_is_refused_unless_it_is_meant(registry: Registry, re
     assert window.end == datetime(2026, 1, 4, tzinfo=UTC)
 
 
+def test_a_surface_that_no_folder_can_be_called_by_is_refused(registry: Registry, release) -> None:
+    with pytest.raises(RegistryError, match="too long for a folder"):
+        publish_release(registry, "shop", "\u00e9" * 100, release())
+
+
 def test_interactions_of_the_last_day_of_rows_do_not_go_back(registry: Registry, release) -> None:
     publish_release(registry, "shop", "home", release("a", end="2026-01-05"))
     current = registry.current("shop", "home")

@@ -96,7 +96,7 @@ def test_rollback_without_a_version_before_is_refused(plane: ControlPlane) -> No
 def test_tenant_must_exist_and_be_one_path_segment(plane: ControlPlane) -> None:
     with pytest.raises(NotFoundError):
         plane.put("nobody", "config", A, author="ann")
-    for bad in ("", "..", "a/b", "a\0b", "x" * 129):
+    for bad in ("", "..", "a/b", "a\0b", "x" * 129, "\u00e9" * 100):
         with pytest.raises(ControlError):
             plane.create_tenant(bad, actor="ann")
     with pytest.raises(ControlError, match="exists already"):

@@ -112,6 +112,14 @@ def test_records_are_compacted_by_tenant_surface_and_day_and_come_back_whole(tmp
     )
 
 
+def test_a_surface_that_no_folder_can_be_called_by_stops_nothing(tmp_path: Path) -> None:
+    write_part(tmp_path / "exposures", [exposure(0, surface="\u00e9" * 150), exposure(1)])
+    compact(tmp_path)
+    partitions = {partition for partition, _ in compacted_files(tmp_path / "exposures")}
+    assert {one.surface for one in partitions} == {"_unknown", "home"}
+    assert request_ids(tmp_path / "exposures") == Counter({"r0": 1, "r1": 1})
+
+
 def test_evaluation_reads_the_folder_as_before(tmp_path: Path) -> None:
     from recsys.evaluation.joins import join_logs
 

@@ -121,6 +121,13 @@ def test_a_value_that_would_drown_every_sum_is_refused(intake: Intake, value: fl
     assert answer["rejected"][0]["detail"].startswith("value: ")
 
 
+@pytest.mark.parametrize("surface", ["", "..", "a/b", "a\nb", "a" * 129, "\u00e9" * 100])
+def test_an_exposure_names_a_surface_or_none(intake: Intake, surface: str) -> None:
+    answer = intake.take(exposures=(exposure(context={"surface": surface}), exposure(request_id="r2")))
+    assert answer["accepted"] == 1
+    assert answer["rejected"][0]["detail"] == "context.surface: not the name of a surface"
+
+
 def test_an_exposure_keeps_its_items_keys_and_cannot_name_another_tenant(intake: Intake) -> None:
     intake.take(exposures=(exposure(context={"tenant_id": "victim", "surface": "home"}),))
     (line,) = intake.lines("exposures")

@@ -90,6 +90,7 @@ def test_merge_replaces_the_same_items_and_keeps_the_others(plane: ControlPlane)
         ("popularity", [popularity("2026-01-31", "", 1)], "line 1: item_id is empty"),
         ("popularity", [popularity("2026-01-31", "a", 1) | {"cuont": 1}], "line 1: unexpected field"),
         ("popularity", [popularity("2026-01-31", "a", 1) | {"surface": "a/b"}], "row 1: surface is 'a/b'"),
+        ("popularity", [popularity("2026-01-31", "a", 1) | {"surface": "\u00e9" * 100}], "name of a folder"),
         ("popularity", [popularity("2026-01-31", "a", 1, "x" * 129)], "row 1: segment is 'xxx"),
         ("popularity", [popularity("2026-01-31", "a", 1e308)] * 2, "count: the rows of one item add up"),
         ("cooc", [{"surface": "home", "day": "2026-01-31", "item_id": "a"}], "neighbor_id is missing"),

@@ -28,7 +28,7 @@ from recsys.artifacts.uris import Location, UriResolver
 from recsys.contracts.documents import InvalidDocument
 from recsys.contracts.http import Name
 from recsys.contracts.manifest import Manifest, read_manifest
-from recsys.contracts.patterns import in_words
+from recsys.contracts.patterns import fits_file_name, in_words
 
 POINTERS, MANIFESTS, ARTIFACTS, PINS = "current", "manifests", "artifacts", "pins"
 _POINTER_FILE = "manifest.json"
@@ -251,11 +251,14 @@ def open_registry(url: str | Path, *, file_roots: Sequence[Path] = ()) -> Regist
 
 
 def check_name(value: str, what: str) -> str:
-    """Return ``value``; raises :class:`RegistryError` when it is not one path segment."""
+    """Return ``value``; raises :class:`RegistryError` when it is not one path segment that fits a folder."""
     try:
-        return msgspec.convert(value, Name)
+        name: str = msgspec.convert(value, Name)
     except msgspec.ValidationError as error:
         raise RegistryError(f"{what} {value!r}: {in_words(str(error))}") from error
+    if not fits_file_name(name):
+        raise RegistryError(f"{what} {value!r}: too long for a folder; take a shorter name, or plain letters")
+    return name
 
 
 def pointer_key(tenant: str, surface: str) -> str:

@@ -5,6 +5,8 @@ A decoder's message gives the pattern; whoever sent the string is better served 
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 PATH_SEGMENT = r"^(?!\.{1,2}$)[^/\\\x00-\x1f\x7f]+$(?!\n)"
 """A tenant or surface: one path segment, so no separators, no control characters, not ``.`` or ``..``."""
 
@@ -25,6 +27,15 @@ _WORDS = {
     SHA256: "64 lower-case hexadecimal digits",
 }
 _SAID = {f"`str` matching regex {pattern!r}": words for pattern, words in _WORDS.items()}
+
+
+_MAX_ESCAPED = 240
+"""Bytes that are left of the 255 of a file name, beside ``surface=`` and its like."""
+
+
+def fits_file_name(name: str) -> bool:
+    """Return whether a folder can be called by ``name``, escaped: 128 characters may be 1,536 bytes then."""
+    return len(quote(name, safe="")) <= _MAX_ESCAPED
 
 
 def in_words(message: str) -> str:

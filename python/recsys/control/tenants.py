@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from recsys.contracts.http import Name
+from recsys.contracts.patterns import fits_file_name
 from recsys.control.audit import append_entry
 from recsys.control.store import ControlError, NotFoundError, Reader, Table, Writer
 
@@ -58,6 +59,10 @@ def list_tenants(reader: Reader) -> list[Tenant]:
 def create_tenant(writer: Writer, tenant_id: str, *, actor: str, time: datetime) -> Tenant:
     """Create an active tenant with a salt of its own; raises :class:`ControlError` if it exists."""
     key = tenant_key(tenant_id)
+    if not fits_file_name(tenant_id):
+        raise ControlError(
+            f"tenant {tenant_id!r}: too long for a folder; take a shorter name, or plain letters"
+        )
     if writer.get(Table.TENANTS, key) is not None:
         raise ControlError(f"tenant {tenant_id!r} exists already")
     tenant = Tenant(tenant_id, "active", time, secrets.token_bytes(SALT_BYTES))

@@ -17,6 +17,7 @@ import msgspec
 import pyarrow.parquet as pq
 from msgspec import Struct
 
+from recsys.contracts.patterns import fits_file_name
 from recsys.contracts.records import Assignment, Exposure, Outcome
 from recsys.eventlog import journal
 from recsys.eventlog.columns import to_table
@@ -170,7 +171,8 @@ class _Batch:
 
     def _partition(self, tenant: str, record: Record, surfaces: dict[str, str]) -> Partition:
         surface = surfaces.get(str(record["request_id"])) or _context_of(record).get("surface") or UNKNOWN
-        return Partition(tenant, surface, _moment(record).date())
+        # A client's exposure may have named any; what no folder can be called by must not stop the others.
+        return Partition(tenant, surface if fits_file_name(surface) else UNKNOWN, _moment(record).date())
 
 
 _DECODERS = {kind: msgspec.json.Decoder(record) for kind, record in RECORD_TYPES.items()}

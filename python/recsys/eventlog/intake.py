@@ -25,7 +25,8 @@ from recsys.contracts.events import (
     RawEvents,
     RejectedEvent,
 )
-from recsys.contracts.patterns import in_words
+from recsys.contracts.http import Name
+from recsys.contracts.patterns import fits_file_name, in_words
 from recsys.contracts.problems import ProblemCode
 from recsys.contracts.records import Exposure, Outcome
 from recsys.eventlog.layout import LogKind, tenant_folder
@@ -156,17 +157,27 @@ def _exposure_line(
         raise UnsoundRecordError("items[].item_id: an item occurs twice")
     if any(0.0 in (item.propensity, item.logging_propensity) for item in exposure.items):
         raise UnsoundRecordError("items[].propensity: what was shown cannot have propensity 0")
+    surface = (exposure.context or {}).get("surface")
+    if surface is not None and not (_is_name(surface) and fits_file_name(surface)):
+        raise UnsoundRecordError("context.surface: not the name of a surface")
     # The items may have keys of their own, so the record is kept as it came.
     record: dict[str, object] = msgspec.json.decode(raw)
     record["user_id"] = user = pseudonymise(exposure.user_id)
     record["ts"] = exposure.ts.astimezone(UTC)
     record["context"] = {**(exposure.context or {}), "tenant_id": tenant}
     line = _ENCODER.encode(record) + b"\n"
-    surface = (exposure.context or {}).get("surface")
     if surface is None or not exposure.items:
         return line, None
     at_us, item_ids = _microseconds(min(exposure.ts, now)), [item.item_id for item in exposure.items]
     return line, Sight(tenant, user, surface, at_us, exposure.request_id, item_ids)
+
+
+def _is_name(value: str) -> bool:
+    try:
+        msgspec.convert(value, Name)
+    except msgspec.ValidationError:
+        return False
+    return True
 
 
 def _microseconds(moment: datetime) -> int:

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from recsys.contracts.errors import RecsysError
 from recsys.contracts.http import Name
-from recsys.contracts.patterns import in_words
+from recsys.contracts.patterns import fits_file_name, in_words
 from recsys.contracts.rows import RowKind, RowsLoaded
 from recsys.contracts.rules import SegmentName
 from recsys.control.audit import append_entry
@@ -212,6 +212,9 @@ def _check_names(rows: pa.Table, column: str, expected: object) -> None:
             row = pc.index(rows[column], pa.scalar(value)).as_py() + 1
             said = in_words(str(error))
             raise RowsError(f"row {row}: {column} is {value[:80]!r}: {said}") from error
+        if column == "surface" and not fits_file_name(value):
+            row = pc.index(rows[column], pa.scalar(value)).as_py() + 1
+            raise RowsError(f"row {row}: surface is {value[:80]!r}: too long for the name of a folder")
 
 
 def _refuse_doubles(rows: pa.Table) -> None:

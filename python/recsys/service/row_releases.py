@@ -40,7 +40,7 @@ def follow_rows(plane: ControlPlane, sources: Sources, stopping: Event) -> None:
                             "no release of rows", tenant=made.tenant, surface=made.surface, reason=made.error
                         )
             is_pending, last_error = bool(find_due(plane)), ""
-        except RecsysError as error:
+        except (RecsysError, OSError) as error:  # such as a registry that this user may not write to
             if str(error) != last_error:
                 log.error("rows cannot be made into releases", error=str(error))  # noqa: TRY400  told in a line
             last_error, is_pending = str(error), True
