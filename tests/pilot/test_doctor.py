@@ -1,5 +1,6 @@
 """The doctor names what is wrong, with its runbook, on a running service and without one."""
 
+import json
 from pathlib import Path
 
 import msgspec
@@ -112,6 +113,19 @@ def test_empty_lists_that_are_over_are_told_from_those_that_go_on(
     assert sight.is_well == is_well
     assert told in sight.evidence
     assert "since the start of the service" in sight.evidence
+
+
+def test_a_release_without_signals_is_not_taken_for_a_damaged_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    part = {"name": "snapshot shop/home", "ok": False, "detail": "no signal: only the newest of the catalog"}
+
+    def answer(url: str) -> Answer:
+        ready = {"status": "degraded", "components": [part]}
+        return Answer(200, {}, scrape(1, 0).encode() if "metrics" in url else json.dumps(ready).encode())
+
+    monkeypatch.setattr(doctor, "ask", answer)
+    (sight,) = [one for one in examine_service("http://x") if one.what == "snapshot shop/home"]
+    assert (sight.is_well, sight.runbook) == (False, "not-ready")
+    assert "recsys signals load" in sight.next
 
 
 def test_service_on_another_data_folder_is_a_trouble(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

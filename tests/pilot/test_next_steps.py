@@ -50,16 +50,18 @@ def row_of(facts: Facts, name: str) -> Row:
     return next(row for row in rows_of(facts) if row.id == name)
 
 
-def test_next_commands_name_the_folders_and_the_tenant_of_the_board(tmp_path: Path) -> None:
+@pytest.mark.parametrize("tenant", ["acme", "o'hara; id"])
+def test_next_commands_name_the_folders_and_the_tenant_of_the_board(tmp_path: Path, tenant: str) -> None:
     folder = tmp_path / "my data"
-    commands = [row.next for row in rows_of(facts_of(folder)) if "recsys " in row.next]
+    commands = [row.next for row in rows_of(facts_of(folder, tenant)) if "recsys " in row.next]
     assert len(commands) > 15
     for command in commands:
         words = shlex.split(command.replace(",", " "))
         assert not any(word.startswith("evidence") for word in words), command
         verb = words[words.index("recsys") + 1]
         assert verb not in PLACED or str(folder) in words, command
-        assert "--tenant" not in words or words[words.index("--tenant") + 1] == "acme", command
+        assert "--tenant" not in words or words[words.index("--tenant") + 1] == tenant, command
+        assert "eval experiment" not in command or "--tenant" in words, command
         assert "decide PLAN" not in command
 
 

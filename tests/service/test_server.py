@@ -11,11 +11,14 @@ import sys
 import time
 import urllib.request
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from msgspec.structs import replace
 
 from recsys.contracts.errors import UsageError
 from recsys.observability.metrics import FLUSH_AFTER_S
+from recsys.service.examples import example_requests
 from recsys.service.metrics_folder import metrics_folder
 from recsys.service.server import ServeError, reserve_port
 from recsys.service.settings import require_loopback
@@ -80,6 +83,13 @@ def test_serve_answers_its_own_examples_and_stops_on_sigterm(tmp_path):
             assert process.wait(20) == 0
     parts = (tmp_path / "logs" / "exposures").glob("*.jsonl")
     assert sum(len(part.read_text().splitlines()) for part in parts) == 20
+
+
+def test_examples_can_be_pasted_whatever_the_tenant_is_called(client):
+    name = "o'hara; echo $(id)"
+    state = SimpleNamespace(tenants={name: replace(client.state.tenants["demo"], name=name)})
+    for line in example_requests(state, "http://x"):
+        assert f"x-org-id: {name}" in shlex.split(line)
 
 
 @pytest.mark.usefixtures("client")

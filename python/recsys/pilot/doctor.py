@@ -143,11 +143,12 @@ def _components(ready: Answer) -> Iterator[Sight]:
     for one in components:
         if one["ok"]:
             continue
-        name = str(one["name"])
-        runbook, step = runbooks.get(
-            name, ("corrupt-artifact", "recsys manifest rollback, or rules, or config")
-        )
-        yield Sight(name, False, str(one["detail"]), runbook, step)
+        name, detail = str(one["name"]), str(one["detail"])
+        unusable = ("corrupt-artifact", "recsys manifest rollback, or rules, or config")
+        if detail.startswith("no signal"):
+            unusable = ("not-ready", "publish signals of items that the catalog has: recsys signals load")
+        runbook, step = runbooks.get(name, unusable)
+        yield Sight(name, False, detail, runbook, step)
 
 
 def _counts(metrics: MetricsText, before: MetricsText | None = None) -> Iterator[Sight]:

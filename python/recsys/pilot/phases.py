@@ -61,8 +61,10 @@ def fast_path_groups() -> tuple[Group, ...]:
 def check_tenant(facts: Facts) -> Finding:
     """The tenant exists and is active."""
     if facts.tenant_state is None:
-        return Finding("open", "no such tenant", f"recsys tenant create {facts.tenant}{facts.place}")
-    resume = f"recsys tenant resume {facts.tenant}{facts.place}"
+        return Finding(
+            "open", "no such tenant", f"recsys tenant create {shlex.quote(facts.tenant)}{facts.place}"
+        )
+    resume = f"recsys tenant resume {shlex.quote(facts.tenant)}{facts.place}"
     return met_if(facts.tenant_state == "active", facts.tenant_state, resume)
 
 
@@ -128,7 +130,11 @@ def check_signals(facts: Facts) -> Finding:
 def check_rules(facts: Facts) -> Finding:
     """A rules document with rules is current."""
     evidence = f"{counted(facts.n_rules, 'rule')}, {counted(facts.rules.revisions, 'revision')}"
-    return met_if(facts.n_rules > 0, evidence, f"recsys rules put FILE --tenant {facts.tenant}{facts.place}")
+    return met_if(
+        facts.n_rules > 0,
+        evidence,
+        f"recsys rules put FILE --tenant {shlex.quote(facts.tenant)}{facts.place}",
+    )
 
 
 def check_segments(facts: Facts) -> Finding:
@@ -171,7 +177,7 @@ def check_rollback(facts: Facts) -> Finding:
 
 def next_rollback(facts: Facts) -> str:
     """Return the command that rehearses a rollback; of rules that were never put there is none."""
-    of = f"--tenant {facts.tenant}{facts.place}"
+    of = f"--tenant {shlex.quote(facts.tenant)}{facts.place}"
     first = "" if facts.rules.revisions else f"recsys rules put FILE {of}, then "
     return f"{first}recsys rules rollback {of}, and forward"
 
@@ -181,9 +187,9 @@ def check_experiment(facts: Facts) -> Finding:
     reports = [one for one in facts.files.reports if one.mode == "experiment"]
     if not reports:
         out = facts.evidence_path("experiment")
-        return Finding(
-            "open", "no experiment report", f"recsys eval experiment {facts.logs} --plan PLAN --out {out}"
-        )
+        tenant = shlex.quote(facts.tenant)
+        measure = f"recsys eval experiment {facts.logs} --tenant {tenant} --plan PLAN --out {out}"
+        return Finding("open", "no experiment report", measure)
     return Finding("met", f"{len(reports)}, the last of {reports[-1].created_at:%Y-%m-%d}")
 
 
@@ -218,7 +224,7 @@ def check_keys(facts: Facts) -> Finding:
     return met_if(
         any("service" in key.roles for key in usable),
         evidence,
-        f"recsys key issue --tenant {facts.tenant} --role service{facts.place}",
+        f"recsys key issue --tenant {shlex.quote(facts.tenant)} --role service{facts.place}",
     )
 
 

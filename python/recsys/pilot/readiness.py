@@ -104,7 +104,7 @@ def _check_roles(facts: Facts) -> Finding:
     return met_if(
         bool(usable) and not mixed,
         evidence,
-        f"recsys key issue --tenant {facts.tenant}{facts.place} --role …, one for each role",
+        f"recsys key issue --tenant {shlex.quote(facts.tenant)}{facts.place} --role …, one for each role",
     )
 
 
@@ -114,7 +114,7 @@ def _check_expiry(facts: Facts) -> Finding:
     return met_if(
         not endless,
         evidence,
-        f"recsys key issue --tenant {facts.tenant}{facts.place} --role … --expires-days 90",
+        f"recsys key issue --tenant {shlex.quote(facts.tenant)}{facts.place} --role … --expires-days 90",
     )
 
 

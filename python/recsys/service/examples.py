@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 import msgspec
 
 from recsys._native import Signal
@@ -17,7 +19,7 @@ def example_requests(state: State, url: str) -> list[str]:
         return []
     tenant = next((one for one in served if one.name == DEFAULT_TENANT), served[0])
     surface, item_id = _popular_item(tenant)
-    header = "" if tenant.name == DEFAULT_TENANT else f" -H 'x-org-id: {tenant.name}'"
+    header = "" if tenant.name == DEFAULT_TENANT else f" -H {shlex.quote(f'x-org-id: {tenant.name}')}"
     recommend = {"surface": surface, "user": {"user_id": "u1"}, "k": 5, "anchors": {"item_ids": [item_id]}}
     bodies = {"recommend": recommend, "similar": {"surface": surface, "item_id": item_id, "k": 5}}
     return [
