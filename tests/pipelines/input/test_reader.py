@@ -96,7 +96,8 @@ def test_every_format_gives_the_same_rows(tmp_path: Path, name: str) -> None:
         (json.dumps(ROW) * 2, "more or less than one row"),
         (
             json.dumps(ROW | {"ts": "2026-01-31T08:00:00"}),
-            "ts is '2026-01-31T08:00:00': expected a time with a zone, such as 2026-01-31T08:00:00Z",
+            "ts is '2026-01-31T08:00:00': expected a time with a zone, such as 2026-01-31T08:00:00Z "
+            "(--timezone says that of the others)",
         ),
     ],
 )
@@ -105,6 +106,14 @@ def test_bad_json_row_names_file_line_and_reason(tmp_path: Path, line: str, reas
     good, bad = interactions(path)
     assert len(good) == 3
     assert bad == [BadRow(str(path), 4, reason, line)]
+
+
+def test_a_time_where_the_zone_is_given_is_not_asked_for_one(tmp_path: Path) -> None:
+    path = write_lines(tmp_path / "items.csv", ["item_id,created_at", "a,2026-01-31 08:00", "b,31.01.2026"])
+    rows, bad = read(path, CATALOG_COLUMNS, ColumnMapping(timezone="Europe/Berlin"))
+    assert [row["item_id"] for row in rows] == ["a"]
+    assert "in Europe/Berlin, 2026-01-31 08:00" in bad[0].reason
+    assert "with a zone" not in bad[0].reason
 
 
 def test_bad_utf8_is_a_bad_row(tmp_path: Path) -> None:

@@ -48,6 +48,10 @@ def convert_column(column: Column, values: Values, mapping: ColumnMapping) -> Co
     expected = _EXPECTED[column.type]
     if column.type in ("time", "day") and mapping.time_unit is not None:
         expected = f"expected a number of {mapping.time_unit} since 1970, in the years 1 to 9999"
+    elif column.type == "time" and mapping.timezone is not None:
+        expected = (
+            f"expected a time, such as 2026-01-31T08:00:00Z or, in {mapping.timezone}, 2026-01-31 08:00"
+        )
     converted = _cast_or_locate(values, _caster(column, values.type, mapping), column, expected)
     _check_bounds(column, converted)
     if column.required and converted.values.null_count > 0:
@@ -103,7 +107,7 @@ _EXPECTED = {
     "integer": "expected an integer",
     "flag": "expected true or false",
     "tags": "expected a list of strings, or one string with separators",
-    "time": "expected a time with a zone, such as 2026-01-31T08:00:00Z",
+    "time": "expected a time with a zone, such as 2026-01-31T08:00:00Z (--timezone says that of the others)",
     "day": "expected a day, such as 2026-01-31",
 }
 """What is said of a value that does not fit; times that are numbers have their own."""
