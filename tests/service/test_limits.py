@@ -141,6 +141,19 @@ def _count(path: Path, n: int) -> None:
         counts.incr("key", 60)
 
 
+def test_a_clock_that_is_set_back_ends_the_window(tmp_path):
+    now = [1_800_000_000.0]
+    counts = SharedCounts(tmp_path / "counts", clock=lambda: now[0])
+    assert counts.incr("a", 1, 5) == 5
+    assert counts.get("a") == 5
+    now[0] -= 1800
+    assert counts.get("a") == 0
+    assert counts.incr("a", 1) == 1
+    assert counts.get_expiry("a") == now[0] + 1
+    now[0] += 0.5
+    assert counts.incr("a", 1) == 2
+
+
 def test_processes_count_together(tmp_path):
     path = tmp_path / "counts.bin"
     context = multiprocessing.get_context("spawn")

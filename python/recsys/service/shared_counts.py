@@ -16,8 +16,9 @@ from limits.storage import Storage
 
 N_SLOTS = 16_384
 _PROBES = 8
-_SLOT = struct.Struct("<QdI4x")
-"""A fingerprint of the key, when the count expires (Unix seconds), and the count."""
+_SLOT = struct.Struct("<QdII")
+"""A fingerprint of the key, when the count expires (Unix seconds), the count, and the seconds it lasts."""
+_ROUNDING_S = 1.0
 
 
 class SharedCounts(Storage):
@@ -47,7 +48,7 @@ class SharedCounts(Storage):
             try:
                 at, until, count = self._find(fingerprint, now)
                 count = min(count + amount, 0xFFFF_FFFF)
-                _SLOT.pack_into(self._map, at, fingerprint, until or now + expiry, count)
+                _SLOT.pack_into(self._map, at, fingerprint, until or now + expiry, count, expiry)
             finally:
                 fcntl.lockf(self._fd, fcntl.LOCK_UN)
         return count
@@ -74,7 +75,7 @@ class SharedCounts(Storage):
         """Forget the count of a key."""
         at, _, count = self._find(_fingerprint(key), self._clock())
         if count:
-            _SLOT.pack_into(self._map, at, 0, 1.0, 0)  # an end long ago: what is behind it is still found
+            _SLOT.pack_into(self._map, at, 0, 1.0, 0, 0)  # an end long ago: what is behind it is still found
 
     def close(self) -> None:
         """Release the file."""
@@ -86,12 +87,14 @@ class SharedCounts(Storage):
         soonest = (float("inf"), 0)
         for probe in range(_PROBES):
             at = (fingerprint + probe) % N_SLOTS * _SLOT.size
-            found, until, count = _SLOT.unpack_from(self._map, at)
-            if found == fingerprint and now < until:
+            found, until, count, lasts = _SLOT.unpack_from(self._map, at)
+            # One that begins later than now is of a clock that was set back, and would refuse until then.
+            is_current = until - lasts - _ROUNDING_S <= now < until
+            if found == fingerprint and is_current:
                 return at, until, count
             if not until:  # never taken, so the key is not behind it
                 return at, 0.0, 0
-            soonest = min(soonest, (until if now < until else 0.0, at))
+            soonest = min(soonest, (until if is_current else 0.0, at))
         return soonest[1], 0.0, 0
 
 
