@@ -167,6 +167,51 @@ def test_what_others_wrote_cannot_steer_the_terminal(capsys: pytest.CaptureFixtu
 
 
 @pytest.mark.parametrize(
+    "command",
+    [
+        ["logs", "retain", "--days", "999999999999"],
+        ["eval", "simulate", "--out", "out", "--seed", "-1"],
+        ["eval", "simulate", "--out", "out", "--users", "99999999999"],
+        ["eval", "validate", "--exposures", ".", "--window", "999999999d"],
+    ],
+)
+def test_a_number_out_of_all_bounds_is_an_error_of_the_command(command, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main.run(command) in (main.FAILED, main.USAGE)
+    assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", [b"a=" + b"[" * 5000, b"\xef\xbb\xbfcontrol_variant = 1"])
+@pytest.mark.parametrize(
+    "command", [["eval", "decide", "--exposures", "e", "--outcomes", "o", "--plan"], ["artifact", "build"]]
+)
+def test_a_toml_file_that_cannot_be_used_is_named(command, content, tmp_path, capsys):
+    path = tmp_path / "given.toml"
+    path.write_bytes(content)
+    if command[0] == "artifact":
+        (tmp_path / "items.csv").write_text("item_id\na\n")
+        command = [
+            *command,
+            "catalog",
+            str(tmp_path / "items.csv"),
+            "--out",
+            str(tmp_path / "c.rsa"),
+            "--mapping",
+        ]
+    assert main.run([*command, str(path)]) == main.FAILED
+    told = capsys.readouterr().err
+    assert str(path) in told
+    assert "Invalid statement" not in told
+
+
+def test_a_document_may_begin_with_the_mark_of_an_editor(tmp_path, capsys):
+    path = tmp_path / "rules.json"
+    path.write_bytes(b"\xef\xbb\xbf[]")
+    assert main.run(["rules", "verify", str(path)]) == main.OK
+    assert capsys.readouterr().out == "ok\n"
+
+
+@pytest.mark.parametrize(
     "option",
     [
         ["--memory", "lots"],

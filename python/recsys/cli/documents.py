@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import sys
+from codecs import BOM_UTF8
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -183,4 +184,4 @@ def read_document(file: Path) -> bytes:
         raise RecsysError(f"{file}: cannot be read: {error.strerror}") from error
     if len(data) > MAX_DOCUMENT_BYTES:
         raise RecsysError(f"{file}: over {MAX_DOCUMENT_BYTES} bytes, the most that a document may have")
-    return data
+    return data.removeprefix(BOM_UTF8)  # some editors save one

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from cyclopts import Parameter
+from cyclopts.validators import Number
 
 from recsys.cli.console import OK, JsonFlag
 from recsys.cli.eval_inputs import NO_LOGS, LogOptions, Paths, Tenant
@@ -20,7 +21,7 @@ def run_aa(
     variant: str | None = None,
     splits: int = 1000,
     alpha: float = 0.05,
-    seed: int = 0,
+    seed: Annotated[int, Parameter(validator=Number(gte=0))] = 0,
     tenant: Tenant = None,
     out: Out = None,
     json: JsonFlag = False,

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
+from cyclopts.validators import Number
 
 from recsys.cli.console import OK, JsonFlag, print_json, print_table, print_warning, stdout
 from recsys.cli.eval_inputs import NO_LOGS, LogOptions
@@ -53,7 +54,7 @@ class MetricOptions:
     ] = None
     replicates: Annotated[int, Parameter(help="Replicates of the bootstrap by user.")] = 1000
     confidence: Annotated[float, Parameter(help="Confidence of the intervals.")] = 0.95
-    seed: Annotated[int, Parameter(help="Seed of the bootstrap.")] = 0
+    seed: Annotated[int, Parameter(help="Seed of the bootstrap.", validator=Number(gte=0))] = 0
 
 
 _METRICS = MetricOptions()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
+from cyclopts.validators import Number
 
 from recsys.cli.console import OK, JsonFlag
 from recsys.cli.eval_inputs import NO_LOGS, LogOptions, Paths, Tenant
@@ -22,7 +23,7 @@ def run_ope(
     shrinkage: float = 100.0,
     folds: int = 5,
     level: float = 0.95,
-    seed: int = 0,
+    seed: Annotated[int, Parameter(validator=Number(gte=0))] = 0,
     tenant: Tenant = None,
     out: Out = None,
     json: JsonFlag = False,

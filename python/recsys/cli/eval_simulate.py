@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+from cyclopts.validators import Number
 
 from recsys.cli.console import OK, JsonFlag, print_json, stdout
 
 
 def run_simulate(
-    *, out: Path, users: int = 3000, lift: float = 0.15, seed: int = 0, json: JsonFlag = False
+    *,
+    out: Path,
+    users: Annotated[int, Parameter(validator=Number(lte=10_000_000))] = 3000,
+    lift: float = 0.15,
+    seed: Annotated[int, Parameter(validator=Number(gte=0))] = 0,
+    json: JsonFlag = False,
 ) -> int:
     """Write logs of an experiment whose truth is known, to learn the commands on.
 

@@ -14,6 +14,7 @@ from recsys.cli.store_options import DATA_DIR, DataDir
 from recsys.contracts.errors import UsageError
 
 Url = Annotated[str, Parameter(name="--to", help="An object store, as s3://bucket/prefix or file:///folder.")]
+_MAX_DAYS = 36_500
 Days = Annotated[int | None, Parameter(help="Remove local compacted files of days more than so many ago.")]
 Store = Annotated[str | None, Parameter(name="--from", help="The object store that --store-days clears.")]
 StoreDays = Annotated[int | None, Parameter(help="Remove objects of days more than so many ago.")]
@@ -78,8 +79,8 @@ def retain(
         raise UsageError("give --days, --store-days or both")
     if (from_ is None) != (store_days is None):
         raise UsageError("--store-days and --from go together")
-    if min(one for one in (days, store_days) if one is not None) < 0:
-        raise UsageError("--days and --store-days are at least 0")
+    if not all(0 <= one <= _MAX_DAYS for one in (days, store_days) if one is not None):
+        raise UsageError(f"--days and --store-days are from 0 to {_MAX_DAYS}")
     done = remove_old(
         data_dir / "logs",
         datetime.now(UTC).date(),

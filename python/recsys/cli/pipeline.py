@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -290,10 +291,10 @@ def _settings(path: Path | None, of: SurfaceOptions, at: RegistryOptions) -> Pip
     from recsys.control.store import NotFoundError
 
     if path is not None:
-        data = path.read_bytes()
+        data = path.read_bytes().removeprefix(BOM_UTF8)
         try:
             given = msgspec.toml.decode(data) if path.suffix == ".toml" else parse_json(data, str(path))
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise InvalidDocument(str(path), f"not TOML: {error}") from error
         try:
             return read_pipeline_settings(given)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from codecs import BOM_UTF8
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -128,10 +129,10 @@ class Plan(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 def read_plan(path: Path) -> Plan:
     """Return the plan of a TOML file; ``EvaluationError`` names the file and the field that is wrong."""
     try:
-        plan = msgspec.toml.decode(path.read_bytes(), type=Plan)
+        plan = msgspec.toml.decode(path.read_bytes().removeprefix(BOM_UTF8), type=Plan)
     except OSError as error:
         raise EvaluationError(f"{path}: {error.strerror}") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise EvaluationError(f"{path}: {error}") from error
     try:
         check_plan(plan)

@@ -19,6 +19,7 @@ the check of logs names it.
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from pathlib import Path
@@ -124,10 +125,10 @@ class Mappings(Struct, frozen=True, forbid_unknown_fields=True):
 def read_mappings(path: Path) -> Mappings:
     """Return the mappings in the TOML file at ``path``; raises EvaluationError naming file and field."""
     try:
-        return msgspec.toml.decode(path.read_bytes(), type=Mappings)
+        return msgspec.toml.decode(path.read_bytes().removeprefix(BOM_UTF8), type=Mappings)
     except OSError as error:
         raise EvaluationError(f"mapping: {path} cannot be read: {error.strerror}") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise EvaluationError(f"mapping: {path}: {error}") from error
 
 

@@ -96,6 +96,9 @@ def metadata_of(params: dict[str, object], *, window: Window | None, rows: int) 
     return msgspec.json.encode(block, order="sorted").decode()
 
 
+_LONGEST_MS = 36_500 * 86_400_000.0
+
+
 def parse_size(text: str) -> int:
     """Return the bytes that ``512M`` or ``1.5G`` stands for (powers of 1024); raises :class:`UsageError`."""
     match = _SIZE.fullmatch(text.strip())
@@ -109,4 +112,7 @@ def parse_duration(text: str) -> float:
     match = _DURATION.fullmatch(text.strip())
     if match is None or float(match[1]) == 0:
         raise UsageError(f"{text!r} is not a duration: give a number with s, m, h, d or w such as 14d")
-    return float(match[1]) * _UNIT_MS[match[2].lower()]
+    found = float(match[1]) * _UNIT_MS[match[2].lower()]
+    if found > _LONGEST_MS:
+        raise UsageError(f"{text!r}: the longest duration is 36500d")
+    return found

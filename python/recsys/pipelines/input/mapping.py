@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -53,10 +54,10 @@ class ColumnMapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def load_mapping(path: Path) -> ColumnMapping:
     """Return the mapping of a TOML file; raises :class:`InputError` naming the file and the field."""
     try:
-        return msgspec.toml.decode(path.read_bytes(), type=ColumnMapping)
+        return msgspec.toml.decode(path.read_bytes().removeprefix(BOM_UTF8), type=ColumnMapping)
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InputError(f"{path}: {error}") from error
 
 
