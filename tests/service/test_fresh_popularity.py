@@ -132,6 +132,17 @@ def test_a_new_release_counts_anew_and_a_restart_forgets_nothing(make_client, tm
     assert after["manifest_version"] != before["manifest_version"]
 
 
+def test_a_clock_that_is_set_back_stops_nothing(make_client) -> None:
+    client = make_client(config=CONFIG)
+    refresh = Refresher(client)
+    refresh.now_s += 86_400
+    refresh()
+    refresh.now_s -= 86_400
+    take(client, "i20")
+    refresh()
+    assert ask(client).item_ids[0] == "i20"
+
+
 def test_what_nobody_refreshes_any_more_stops_to_count(make_client) -> None:
     client = make_client(config=CONFIG)
     refresh = Refresher(client)

@@ -37,6 +37,8 @@ from recsys.service.releases import Releases
 
 INTERVAL_S = 1.0
 RETRY_INTERVAL_S = 5.0
+_SET_BACK_S = 5.0
+"""More than a clock that is merely corrected goes back."""
 _STALE_AFTER = 10
 """Refreshes that may be missed before what is there counts no more."""
 
@@ -100,6 +102,7 @@ class FreshPopularityRefresher:
         self._followed: tuple[frozenset[str], float] = (frozenset(), 0.0)
         self._due_s: dict[Place, float] = {}
         self._has_changed = False
+        self._last_s = 0.0
 
     def step(self) -> None:
         """Follow the store, and write every artifact whose time has come."""
@@ -108,6 +111,10 @@ class FreshPopularityRefresher:
         if has_changed:
             self._take_change()
         now_s = self._clock()
+        if now_s < self._last_s - _SET_BACK_S:
+            # What is due by the old time would wait for it to come again.
+            self._window, self._due_s = None, {}
+        self._last_s = now_s
         if not self._wanted or (not self._has_changed and now_s < min(self._due_s.values(), default=0.0)):
             return
         self._has_changed = False
