@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,15 @@ SESSION_ITEMS = 200
 """Enough pairs of items for a second and more."""
 
 
+@pytest.fixture
+def heard() -> Iterator[None]:
+    """Interrupts are heard: whoever starts the tests in the background may have them ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heard")
 def test_an_interrupt_ends_a_builder_that_writes(tmp_path: Path) -> None:
     _native.build_catalog(str(tmp_path / "catalog.rsa"), [f"item-{n}" for n in range(N_ITEMS)])
     catalog = _native.Catalog.open(str(tmp_path / "catalog.rsa"))
