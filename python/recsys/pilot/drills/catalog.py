@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -59,11 +60,16 @@ def run_drill(drill: Drill, folder: Path | None = None) -> DrillRecord:
             title=drill.title,
             at=at,
             passed=not detail,
-            detected_s=round(stage.detected_s, 3),
-            recovered_s=round(stage.recovered_s, 3),
+            detected_s=_in_milliseconds(stage.detected_s),
+            recovered_s=_in_milliseconds(stage.recovered_s),
             fault=stage.fault,
             signal=stage.signal,
             steps=stage.steps,
             runbook=f"docs/runbooks/{drill.runbook}.md",
             detail=detail,
         )
+
+
+def _in_milliseconds(seconds: float) -> float:
+    """Return seconds rounded up to a millisecond: what took less than that took some time all the same."""
+    return math.ceil(seconds * 1000) / 1000

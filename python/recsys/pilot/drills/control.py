@@ -56,18 +56,22 @@ def overload(stage: Stage) -> None:
                 refused.append(answer)
 
     threads = [threading.Thread(target=flood) for _ in range(N_THREADS)]
-    try:
-        stage.inject(f"{N_THREADS} callers at once, of whom one is taken on", lambda: _start(threads))
-        stage.detect("recsys_refused_total grows", lambda: service.metric("recsys_refused_total") > 0)
-    finally:
+
+    def end_flood() -> None:
         stop.set()
         for thread in threads:
             thread.join()
+
+    try:
+        stage.inject(f"{N_THREADS} callers at once, of whom one is taken on", lambda: _start(threads))
+        stage.detect("recsys_refused_total grows", lambda: service.metric("recsys_refused_total") > 0)
+        stage.recover(
+            end_flood, lambda: _ask_list(service).status == 200, "add workers or replicas; callers wait"
+        )
+    finally:
+        end_flood()
     if not refused or any("retry-after" not in answer.headers for answer in refused):
         raise DrillError("a refusal did not say when to come back")
-    stage.recover(
-        lambda: None, lambda: _ask_list(service).status == 200, "add workers or replicas; callers wait"
-    )
 
 
 def _start(threads: list[threading.Thread]) -> None:
