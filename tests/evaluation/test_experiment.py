@@ -191,7 +191,7 @@ def test_one_of_several_experiments_has_to_be_named():
     table = requests(users=400)
     both = pa.array(np.where(np.arange(table.num_rows) % 2 == 0, "x", "y"))
     table = table.append_column("experiment_id", both)
-    with pytest.raises(EvaluationError, match="several experiments: x, y"):
+    with pytest.raises(EvaluationError, match="several experiments: x, y; say which, by --experiment or"):
         analyse(table, PLAN)
     got = analyse(table, plan(experiment_id="x"))
     assert got.requests_without_arm == table.num_rows // 2

@@ -425,9 +425,10 @@ def test_settings_come_from_the_tenants_config(shop: Path, capsys: pytest.Captur
     plane.close()
     assert run(RUN) == 1
     assert "min_rows: 300, limit 301" in capsys.readouterr().err
-    Path("wrong.toml").write_text("[gates]\nmin_rowz = 3\n")
-    assert run([*RUN, "--settings", "wrong.toml"]) == 1
-    assert "pipeline.gates" in capsys.readouterr().err
+    for mark in ("", "\ufeff"):  # some editors save a byte order mark
+        Path("wrong.toml").write_text(f"{mark}[gates]\nmin_rowz = 3\n", encoding="utf-8")
+        assert run([*RUN, "--settings", "wrong.toml"]) == 1
+        assert "pipeline.gates" in capsys.readouterr().err
 
 
 def test_event_weights_and_position_bias_change_what_is_popular(shop: Path) -> None:
