@@ -106,6 +106,16 @@ def test_a_clock_that_the_service_takes_is_no_defect(tmp_path: Path) -> None:
     assert [(one.kind, one.severity) for one in failed.findings] == [("clock_in_future", "error")]
 
 
+@pytest.mark.parametrize(
+    ("value", "is_sound"), [(1e12, True), (-1e12, True), (1.1e12, False), (-1e308, False)]
+)
+def test_a_value_that_drowns_every_sum_is_a_defect(value: float, is_sound: bool, tmp_path: Path) -> None:
+    bought = click("r1") | {"event_type": "conversion", "value": value}
+    result = check(tmp_path, lines(exposure("r1")), lines(click("r1"), bought))
+    found = [(one.kind, one.severity, one.examples[0].line, one.examples[0].field) for one in result.findings]
+    assert found == ([] if is_sound else [("value_out_of_range", "error", 2, "value")])
+
+
 def test_sound_logs_are_sane_with_both_rates(tmp_path: Path) -> None:
     result = check(tmp_path, lines(exposure("r1"), exposure("r2")), lines(click("r1")))
     assert (result.verdict, result.join_rate, result.engagement_rate) == ("sane", 1.0, 0.5)

@@ -44,6 +44,7 @@ _CAUSES = {
     "empty_log": "Nothing was logged, or the path is that of another day or service.",
     "clock_ahead": "The clock of a client is ahead; the service takes such events.",
     "clock_in_future": "The clock of a client or host is ahead.",
+    "value_out_of_range": "A client sent a value that cannot be true; the service refuses such events.",
     "before_exposure": "The clocks of client and service differ.",
 }
 

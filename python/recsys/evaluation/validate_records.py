@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from recsys.contracts.events import MAX_CLOCK_AHEAD_S
+from recsys.contracts.events import MAX_CLOCK_AHEAD_S, MAX_VALUE
 from recsys.contracts.records import Assignment, Exposure, Outcome, RankList
 from recsys.evaluation.findings import Severity
 
@@ -43,6 +43,12 @@ def find_defects(
         yield "clock_too_old", "error", "ts", f"{record.ts.isoformat()} lies too far back"
     if isinstance(record, Exposure):
         yield from _find_list_defects(record)
+    elif isinstance(record, Outcome):
+        if record.value is not None and not abs(record.value) <= MAX_VALUE:
+            reason = (
+                f"{record.value:g} is beyond {MAX_VALUE:g}, and no sum of values means anything beside it"
+            )
+            yield "value_out_of_range", "error", "value", reason
     elif isinstance(record, RankList) and len(set(record.items)) < len(record.items):
         yield "duplicate_item", "error", "items", "an item occurs twice in the list"
 

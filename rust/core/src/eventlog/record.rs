@@ -8,6 +8,8 @@ use super::{Role, time};
 
 /// A longer list is doubtful: what looks for repeated items takes time that grows with the square of its length.
 const MAX_PLAIN_ITEMS: usize = 500;
+/// A greater value of an outcome, either way, is doubtful.
+const MAX_PLAIN_VALUE: f64 = 1e12;
 
 /// What was seen of a record that went into the rows.
 #[derive(Clone, Copy, Debug)]
@@ -103,7 +105,10 @@ fn add_outcome(record: Outcome<'_>, rows: &mut Rows) -> Option<Facts> {
     rows.is_conversion.push(u8::from(is_conversion));
     rows.value.push(record.value.unwrap_or(f64::NAN));
     content.finish(rows);
-    let is_plain = is_pseudonym(&record.user_id.0);
+    let is_plain = is_pseudonym(&record.user_id.0)
+        && record
+            .value
+            .is_none_or(|value| value.abs() <= MAX_PLAIN_VALUE);
     Some(Facts { ts_us, is_plain })
 }
 
