@@ -128,3 +128,10 @@ def test_a_short_write_tears_only_the_last_line_of_its_part(tmp_path):
     records = list(read_log(tmp_path, Exposure, torn.append))
     assert len(records) == written
     assert len(torn) == failures > 0
+
+
+def test_two_writers_that_begin_within_one_millisecond_have_a_part_each(tmp_path):
+    writers = [PartWriter(tmp_path, clock=lambda: 1_000_000.0) for _ in range(3)]
+    for number, writer in enumerate(writers):
+        writer.append(b"%d\n" % number)
+    assert sorted(part.read_bytes() for part in tmp_path.iterdir()) == [b"0\n", b"1\n", b"2\n"]

@@ -12,6 +12,7 @@ import fcntl
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -94,10 +95,14 @@ class PartWriter:
         self._folder.mkdir(parents=True, exist_ok=True)
         self._rotation = _rotation_of(self._folder)
         stamp = datetime.fromtimestamp(now, UTC).strftime("%Y%m%dT%H%M%S.%f")[:-3]
-        name = f"{stamp}Z-{os.getpid():08d}-{self._number:06d}{PART_SUFFIX}"
-        file = AppendFile(self._folder / name, 0o640)
+        file = None
+        while file is None:
+            name = f"{stamp}Z-{os.getpid():08d}-{self._number:06d}{PART_SUFFIX}"
+            self._number += 1
+            # Another writer of this process may have opened a part of the folder within the same millisecond.
+            with suppress(FileExistsError):
+                file = AppendFile(self._folder / name, 0o640)
         fcntl.flock(file.fileno(), fcntl.LOCK_SH)
-        self._number += 1
         self._size = 0
         self._opened_at = self._checked_at = now
         return file
