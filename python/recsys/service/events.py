@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib.resources import files
-from typing import NamedTuple
 
 import msgspec
 
-from recsys._native import Pseudonyms
 from recsys.contracts.events import MAX_EVENTS, RawEvents
 from recsys.contracts.problems import ProblemCode
 from recsys.eventlog.intake import UnsoundRecordError
@@ -26,14 +24,6 @@ _SCRIPT_TYPE = "text/javascript; charset=utf-8"
 _SCRIPT_HEADERS = [("cache-control", "public, max-age=3600")]
 
 
-class _Reader(NamedTuple):
-    """What the documents of a tenant make of its events."""
-
-    tenant: ServedTenant
-    pseudonymise: Callable[[str], str]
-    remembers_seen_items: bool
-
-
 class Events:
     """The handlers of ``/v1/events`` and of the script that browsers send events with."""
 
@@ -41,7 +31,6 @@ class Events:
         self._state = state
         self._metrics = metrics
         self._decoder = msgspec.json.Decoder(RawEvents)
-        self._readers: dict[str, _Reader] = {}
         self._script = files("recsys.service").joinpath("browser_events.js").read_bytes()
 
     def take(self, request: Request) -> Response:
@@ -53,11 +42,10 @@ class Events:
             raise ProblemError(
                 ProblemCode.INVALID_REQUEST, f"{count} records; at most {MAX_EVENTS} are taken at once"
             )
-        reader = self._reader(tenant)
         try:
-            seen = self._state.seen if reader.remembers_seen_items else None
+            seen = self._state.seen if tenant.remembers_seen_items else None
             answer = self._state.events.take(
-                tenant.name, events, reader.pseudonymise, datetime.now(UTC), seen
+                tenant.name, events, _pseudonymiser(tenant), datetime.now(UTC), seen
             )
         except OSError as error:
             raise ProblemError(
@@ -70,20 +58,13 @@ class Events:
         self._metrics.count_events(tenant.name, "rejected", len(answer.rejected))
         return json_response(200, answer)
 
-    def _reader(self, tenant: ServedTenant) -> _Reader:
-        reader = self._readers.get(tenant.name)
-        if reader is None or reader.tenant is not tenant:
-            reader = _Reader(tenant, _pseudonymiser(tenant), tenant.remembers_seen_items)
-            self._readers[tenant.name] = reader
-        return reader
-
     def script(self, request: Request) -> Response:  # noqa: ARG002
         """The script for web pages."""
         return Response(200, self._script, _SCRIPT_TYPE, _SCRIPT_HEADERS)
 
 
 def _pseudonymiser(tenant: ServedTenant) -> Callable[[str], str]:
-    pseudonyms = Pseudonyms(tenant.salt)
+    pseudonyms = tenant.pseudonyms
     if not tenant.config.flags.guard_pii:
         return pseudonyms.of
 

@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from recsys._native import Pseudonyms
 from recsys.contracts.errors import ArtifactError, ServingError
 from recsys.contracts.http import ListWarning, RecommendRequest, SimilarRequest, ValidateResponse
 from recsys.contracts.problems import ProblemCode
@@ -39,9 +38,8 @@ class Lists:
         self._metrics = metrics
         self._recommend = msgspec.json.Decoder(RecommendRequest)
         self._similar = msgspec.json.Decoder(SimilarRequest)
-        self._pseudonyms: dict[bytes, Pseudonyms] = {}
         self._list_log = ListLog(state, metrics)
-        self._plain = PlainLists(state, metrics, self._list_log, self._pseudonyms_of)
+        self._plain = PlainLists(state, metrics, self._list_log)
 
     def recommend(self, request: Request) -> Response:
         """Answer with the best items for a user."""
@@ -67,7 +65,7 @@ class Lists:
         self, body: RecommendRequest, tenant: ServedTenant, principal: Principal, request_id: str
     ) -> bytes:
         """Return the response body that a tenant as given would send; nothing is logged or counted."""
-        query = make_query(body, tenant, principal, self._pseudonyms_of(tenant.salt), request_id)
+        query = make_query(body, tenant, principal, request_id)
         made = rank_list(query, request_id, self._state.recent, self._state.seen)
         warnings = _warnings_of(query, made)
         return encode_list(query, made, warnings, request_id)
@@ -85,13 +83,7 @@ class Lists:
     ) -> Query:
         """Return the query of a decoded body; raises 403, 404 or 422 as the contract says."""
         tenant = self._state.tenant(principal.tenant_id)
-        return make_query(body, tenant, principal, self._pseudonyms_of(tenant.salt), request_id)
-
-    def _pseudonyms_of(self, salt: bytes) -> Pseudonyms:
-        pseudonyms = self._pseudonyms.get(salt)
-        if pseudonyms is None:
-            pseudonyms = self._pseudonyms[salt] = Pseudonyms(salt)
-        return pseudonyms
+        return make_query(body, tenant, principal, request_id)
 
     def _answer(self, endpoint: str, request: Request, query: Query) -> Response:
         body, _ = self.serve(endpoint, request.request_id, request.started, query)

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from recsys._native import PlainReader, PlainRequest, Pseudonyms
+from recsys._native import PlainReader, PlainRequest
 from recsys.contracts.config import Mode
 from recsys.contracts.errors import ArtifactError, ServingError
 from recsys.contracts.http import (
@@ -44,13 +44,10 @@ _UNTREATED = Treatment(None, False, ())
 class PlainLists:
     """Answers the plain ones of the requests to ``/v1/recommend`` and ``/v1/similar``."""
 
-    def __init__(
-        self, state: State, metrics: Metrics, log: ListLog, pseudonyms_of: Callable[[bytes], Pseudonyms]
-    ) -> None:
+    def __init__(self, state: State, metrics: Metrics, log: ListLog) -> None:
         self._state = state
         self._metrics = metrics
         self._log = log
-        self._pseudonyms_of = pseudonyms_of
         self._reader = PlainReader(
             k=MAX_K,
             anchors=MAX_ANCHORS,
@@ -88,7 +85,7 @@ class PlainLists:
         segment = plain.segment or choose_segment(context, snapshot.config, warnings)
         k = choose_k(plain.k, snapshot.config, warnings)
         request_id, now = request.request_id, datetime.now(UTC)
-        user = self._pseudonyms_of(tenant.salt).of(plain.user or request_id)
+        user = tenant.pseudonyms.of(plain.user or request_id)
         treatment, weights = _UNTREATED, None
         arms = tenant.experiments.get(snapshot.surface) if tenant.experiments and plain.user else None
         if arms is not None:

@@ -7,7 +7,6 @@ from typing import TypeVar
 
 from msgspec import Struct
 
-from recsys._native import Pseudonyms
 from recsys.contracts.config import Mode, TenantConfig, derive_segment
 from recsys.contracts.http import (
     DEFAULT_K,
@@ -65,7 +64,6 @@ def make_query(
     body: RecommendRequest | SimilarRequest,
     tenant: ServedTenant,
     principal: Principal,
-    pseudonyms: Pseudonyms,
     request_id: str,
 ) -> Query:
     """Return the query of a decoded body; raises 403, 404 or 422 as the contract says."""
@@ -98,7 +96,7 @@ def make_query(
         user, anchors, mode = request_id, [body.item_id], "cooc"
     weights = body.weights if config.flags.accept_caller_weights else None
     ranker = Ranker(snapshot, mode, None if weights is None else (weights.pop, weights.cooc, weights.emb))
-    pseudonym, now = pseudonyms.of(user), body.context.now or datetime.now(UTC)
+    pseudonym, now = tenant.pseudonyms.of(user), body.context.now or datetime.now(UTC)
     page = None if body.page is None else open_page(body, tenant.name, tenant.salt)
     if page is not None:
         clock, now = now, moment_at(page.now_us)

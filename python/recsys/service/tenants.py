@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 
 from msgspec import Struct
 
+from recsys._native import Pseudonyms
 from recsys.contracts.config import TenantConfig, remembers_seen_items
 from recsys.contracts.http import ListWarning
 from recsys.contracts.problems import ProblemCode
@@ -26,7 +28,7 @@ class TenantDocuments(Struct, frozen=True):
     rules_version: str
 
 
-class ServedTenant(Struct, frozen=True):
+class ServedTenant(Struct, frozen=True, dict=True):
     """A tenant: the salt of its pseudonyms, its documents, and a snapshot for each surface.
 
     ``failures`` says for each surface that could not be compiled anew why not; its snapshot, if it has one,
@@ -48,7 +50,12 @@ class ServedTenant(Struct, frozen=True):
         """The config document; a snapshot may still rank by an earlier one, its own ``config``."""
         return self.documents.config
 
-    @property
+    @cached_property
+    def pseudonyms(self) -> Pseudonyms:
+        """The pseudonyms of its users."""
+        return Pseudonyms(self.salt)
+
+    @cached_property
     def remembers_seen_items(self) -> bool:
         """Whether the config, or one that an arm names, treats seen items otherwise than others."""
         return remembers_seen_items(self.config) or any(
