@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import gc
 import json
+import weakref
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -93,3 +95,13 @@ def test_the_script_for_web_pages_is_served(client):
     assert answer.status == 200
     assert answer.headers["content-type"].startswith("text/javascript")
     assert b"sendBeacon" in answer.body
+
+
+def test_nothing_holds_the_release_of_a_tenant_that_sends_no_more(client):
+    client.recommend(user={"user_id": "u"})
+    assert client.post("/v1/events", {"outcomes": [outcome()]}).status == 200
+    served = weakref.ref(client.state.tenants["demo"].snapshots["home"])
+    assert served() is not None
+    client.state.tenants = {}
+    gc.collect()
+    assert served() is None
